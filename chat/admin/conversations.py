@@ -1,0 +1,184 @@
+"""Conversations and their messages."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db import transaction
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Left, Length
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy as _
+
+from chat.admin.base import (
+    ChatAdmin,
+    HistoryAdmin,
+    link,
+    link_to_list,
+    may_view,
+    text_block,
+    username_of,
+)
+from chat.generations import notify_conversation
+from chat.models import Conversation, Generation, Message
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
+TRANSCRIPT_MESSAGES = 100
+TRANSCRIPT_CHARS = 2000  # Of each message: one answer alone may have megabytes.
+LIST_CHARS = 200
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ChatAdmin[Conversation]):
+    list_display = ("__str__", "owner", "model", "message_count", "is_running", "updated_at")
+    list_filter = ("model", "created_at", "updated_at")
+    list_select_related = ("owner",)
+    raw_id_fields = ("owner",)
+    search_help_text = _("Titles and owners. For what was written, search the messages.")
+    fields = ("owner", "title", "model", "agent")
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("title", username_of("owner"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        messages = Message.objects.filter(conversation=OuterRef("pk")).order_by()
+        count = messages.values("conversation").annotate(count=Count("pk")).values("count")
+        # A subquery is evaluated for the rows of one page, a join for the whole table.
+        rows = Conversation.objects.with_running()
+        return rows.annotate(message_count=Coalesce(Subquery(count), 0))
+
+    def get_fields(self, request: HttpRequest, obj: Conversation | None = None) -> tuple[str, ...]:
+        if obj is None:
+            return self.fields
+        shown = (*self.fields, "created_at", "updated_at", "generations")
+        return (*shown, "transcript") if may_view(request, Message) else shown
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Conversation | None = None
+    ) -> tuple[str, ...]:
+        return () if obj is None else ("owner", *self.get_fields(request, obj)[4:])
+
+    def save_model(
+        self, request: HttpRequest, obj: Conversation, form: "ModelForm[Conversation]", change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        _tell_owner(obj, "updated" if change else "created", title=obj.title)
+
+    def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
+        _tell_owner(obj, "deleted")
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
+        with transaction.atomic():
+            for conversation in queryset:
+                _tell_owner(conversation, "deleted")
+            super().delete_queryset(request, queryset)
+
+    @admin.display(description=_("messages"), ordering="message_count")
+    def message_count(self, conversation: Conversation) -> int:
+        return conversation.message_count  # type: ignore[attr-defined, no-any-return]
+
+    @admin.display(description=_("being answered"))
+    def is_running(self, conversation: Conversation) -> "StrPromise | None":
+        # Not a boolean's red cross: there is nothing wrong with one that rests.
+        return _("Yes") if conversation.running else None  # type: ignore[attr-defined]
+
+    @admin.display(description=_("generations"))
+    def generations(self, conversation: Conversation) -> str:
+        return link_to_list(
+            Generation, _("All of this conversation"), conversation__id__exact=conversation.pk
+        )
+
+    @admin.display(description=_("messages"))
+    def transcript(self, conversation: Conversation) -> str:
+        """Return the newest messages, oldest first, each cut to a bounded length."""
+        newest = (
+            Message.objects.filter(conversation=conversation)
+            .defer("text", "reasoning")
+            .annotate(excerpt=Left("text", TRANSCRIPT_CHARS), length=Length("text"))
+            .order_by("-id")[: TRANSCRIPT_MESSAGES + 1]
+        )
+        messages = list(newest)
+        context = {
+            "messages": messages[:TRANSCRIPT_MESSAGES][::-1],
+            "has_earlier": len(messages) > TRANSCRIPT_MESSAGES,
+            "limit": TRANSCRIPT_MESSAGES,
+            "max_chars": TRANSCRIPT_CHARS,
+            "all_messages": link_to_list(
+                Message, _("Show all messages"), conversation__id__exact=conversation.pk
+            ),
+        }
+        return render_to_string("admin/chat/transcript.html", context)
+
+
+def _tell_owner(conversation: Conversation, change: str, **fields: Any) -> None:
+    news = async_to_sync(notify_conversation)
+    owner_id, pk = conversation.owner_id, conversation.pk
+    # Not before the commit: a page that looks at once would see the old state.
+    transaction.on_commit(partial(news, owner_id, pk, change, **fields))
+
+
+class ExcerptList(ChangeList):
+    """A page of messages that loads the beginnings of their texts, not megabytes of answers."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        rows = self.queryset.defer("text", "reasoning")
+        self.queryset = rows.annotate(excerpt=Left("text", LIST_CHARS))
+        super().get_results(request)
+        for message in self.result_list:
+            # Each row has a str(), which would fetch the deferred text by a query of its own.
+            message.text = message.excerpt
+
+
+@admin.register(Message)
+class MessageAdmin(HistoryAdmin[Message]):
+    list_display = ("created_at", "role", "excerpt", "conversation_link", "owner")
+    list_filter = ("role", "created_at")
+    list_select_related = ("conversation__owner",)
+    ordering = ("-id",)
+    fields = (
+        *("conversation", "parent_link", "generation_link", "role", "created_at"),
+        *("text_shown", "reasoning_shown"),
+    )
+    readonly_fields = ("parent_link", "generation_link", "text_shown", "reasoning_shown")
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("text", "conversation__title", username_of("conversation__owner"))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ExcerptList
+
+    @admin.display(description=_("text"))
+    def excerpt(self, message: Message) -> str:
+        return text_block(message.text)
+
+    @admin.display(description=_("conversation"), ordering="conversation")
+    def conversation_link(self, message: Message) -> str:
+        return link(message.conversation, message.conversation)
+
+    @admin.display(description=_("owner"), ordering="conversation__owner")
+    def owner(self, message: Message) -> str:
+        return str(message.conversation.owner)
+
+    @admin.display(description=_("parent"))
+    def parent_link(self, message: Message) -> str:
+        return link(message.parent, message.parent.get_role_display()) if message.parent else "–"
+
+    @admin.display(description=_("generation"))
+    def generation_link(self, message: Message) -> str:
+        generation = Generation.objects.filter(message=message).first()
+        return link(generation, generation.get_status_display()) if generation else "–"
+
+    @admin.display(description=_("text"))
+    def text_shown(self, message: Message) -> str:
+        return text_block(message.text)
+
+    @admin.display(description=_("reasoning"))
+    def reasoning_shown(self, message: Message) -> str:
+        return text_block(message.reasoning)

@@ -1,0 +1,285 @@
+"""
+One tree of errors for every transport.
+
+ChatError
+├── BadRequest · NotFound · Conflict · TooLarge …   what a client asked
+├── InvalidCursor · EventsExpired · LogClosed       reading and writing an event log
+└── ModelError                                      what a model provider did
+    └── UpstreamUnreachable · UpstreamTimeout …
+
+A subclass says everything any transport needs: a stable ``code``, an HTTP
+``status`` and whether trying again can help. A message says what is wrong and
+how to mend it, and never holds a secret or a provider's raw words.
+"""
+
+from typing import Any, ClassVar
+
+
+class ChatError(Exception):
+    """Base class. Raise a subclass."""
+
+    code: ClassVar[str]
+    status: ClassVar[int] = 400
+    retryable: ClassVar[bool] = False
+    default_message: ClassVar[str] = ""
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message or self.default_message)
+        self.retry_after = retry_after
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error object of `docs/protocol.md`."""
+        return {"code": self.code, "message": str(self), "retryable": self.retryable}
+
+
+class BadRequest(ChatError):
+    """The request or frame does not have the documented form."""
+
+    code = "bad_request"
+
+    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param  # The field it is about, where a dialect's errors name one.
+
+
+class UnsupportedParameter(BadRequest):
+    """What a dialect's request asks for is not to be had here; leaving it out would mislead."""
+
+    code = "unsupported_parameter"
+
+
+class NotAuthenticated(ChatError):
+    """No valid session or API key came with the request."""
+
+    code = "not_authenticated"
+    status = 401
+    default_message = "Sign in, or send a valid API key as 'Authorization: Bearer …'."
+
+
+class Forbidden(ChatError):
+    """The caller is known but may not do this; a missing CSRF token is one cause."""
+
+    code = "forbidden"
+    status = 403
+    default_message = "This is not allowed."
+
+
+class NotFound(ChatError):
+    """Unknown, or somebody else's: the two are answered alike."""
+
+    code = "not_found"
+    status = 404
+    default_message = "There is nothing here with that id."
+
+
+class IdempotencyConflict(ChatError):
+    """The idempotency key was used before with other content."""
+
+    code = "idempotency_conflict"
+    status = 409
+    default_message = "This idempotency key was used for another request. Use a new one."
+
+
+class PromptTooLong(ChatError):
+    """The prompt is over ``MAX_PROMPT_BYTES``, or the body over its bound."""
+
+    code = "prompt_too_long"
+    status = 413
+
+
+class QueueFull(ChatError):
+    """``QUEUE_LIMIT`` prompts already wait in this conversation."""
+
+    code = "queue_full"
+    status = 429
+    retryable = True
+    default_message = "Too many prompts wait in this conversation. Send it when one is answered."
+
+
+class RateLimited(ChatError):
+    """The user is past a limit on messages, running answers or open readers."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+
+class Overloaded(ChatError):
+    """The site cannot take this now: too many readers, or its database is busy."""
+
+    code = "overloaded"
+    status = 503
+    retryable = True
+    default_message = "The server is busy. Try again in a few seconds."
+
+
+class Draining(ChatError):
+    """This process is about to end and takes nothing new."""
+
+    code = "draining"
+    status = 503
+    retryable = True
+    default_message = "The server is restarting. Try again in a few seconds."
+
+
+class InternalError(ChatError):
+    """A defect of ours; the log has the traceback."""
+
+    code = "internal_error"
+    status = 500
+    retryable = True
+    default_message = "Something went wrong on the server. It was logged; try again."
+
+
+class InvalidCursor(ChatError):
+    """The cursor is not a whole number, or is past the last event."""
+
+    code = "invalid_cursor"
+
+
+class EventsExpired(ChatError):
+    """The log no longer holds this generation: read the saved message instead."""
+
+    code = "events_expired"
+    status = 410
+    default_message = "The events of this generation have expired. Read its saved message."
+
+
+class LogClosed(ChatError):
+    """Nothing may follow a terminal event."""
+
+    code = "log_closed"
+    status = 409
+    default_message = "This generation has ended."
+
+
+class Fenced(ChatError):
+    """A later writer has taken the event log over."""
+
+    code = "fenced"
+    status = 409
+    default_message = "Another process writes this generation now."
+
+
+class StorageFailed(ChatError):
+    """The event log or the database cannot take more: its disk is full, or it stays away."""
+
+    code = "storage"
+    status = 507
+    retryable = True
+    default_message = "The server cannot store anything now. An administrator must make room."
+
+
+class UnknownModel(ChatError):
+    """No configured model has that name."""
+
+    code = "unknown_model"
+    status = 404
+
+
+class ModelError(ChatError):
+    """Base class for what ends a generation as ``failed``."""
+
+    status = 502
+    retryable = True
+
+
+class UpstreamUnreachable(ModelError):
+    """No connection: refused, no such host, TLS failure, connect timeout."""
+
+    code = "upstream_unreachable"
+    default_message = "The model server cannot be reached. Check its address and that it runs."
+
+
+class UpstreamTimeout(ModelError):
+    """No first token, or no further token, in the time allowed."""
+
+    code = "upstream_timeout"
+    status = 504
+    default_message = "The model stopped answering in time."
+
+
+class UpstreamReset(ModelError):
+    """The connection broke in mid-answer."""
+
+    code = "upstream_reset"
+    default_message = "The connection to the model broke. The text so far is kept."
+
+
+class UpstreamTruncated(ModelError):
+    """The stream ended cleanly but without a finish reason."""
+
+    code = "upstream_truncated"
+    default_message = "The model's answer ended before it was complete. The text so far is kept."
+
+
+class UpstreamProtocol(ModelError):
+    """What came is not an OpenAI-compatible event stream."""
+
+    code = "upstream_protocol"
+    default_message = "The model server answered in a form that cannot be read."
+
+
+class UpstreamError(ModelError):
+    """The provider reported an error of its own, before or during the answer."""
+
+    code = "upstream_error"
+    default_message = "The model server reported an error."
+
+
+class UpstreamRateLimited(ModelError):
+    """The provider refused the request for now."""
+
+    code = "upstream_rate_limited"
+    status = 429
+    default_message = "The model provider is refusing requests for now. Try again later."
+
+
+class UpstreamAuth(ModelError):
+    """The provider does not accept the configured key."""
+
+    code = "upstream_auth"
+    retryable = False
+    default_message = "The model provider refused the site's key. An administrator must set it."
+
+
+class UpstreamModelNotFound(ModelError):
+    """The provider does not know the model."""
+
+    code = "upstream_model_not_found"
+    retryable = False
+    default_message = "The model provider does not know this model. Choose another."
+
+
+class ContextTooLong(ModelError):
+    """The conversation does not fit the model."""
+
+    code = "context_too_long"
+    status = 400
+    retryable = False
+    default_message = "The conversation is too long for this model. Start a new one."
+
+
+class UpstreamRejected(ModelError):
+    """The provider refused the request for another reason; repeating it will not help."""
+
+    code = "upstream_rejected"
+    status = 400
+    retryable = False
+    default_message = "The model provider did not accept the request."
+
+
+class AnswerTooLong(ModelError):
+    """The answer passed ``MAX_ANSWER_BYTES``."""
+
+    code = "too_long"
+    retryable = False
+    default_message = "The answer grew past the limit of this site. The text so far is kept."
+
+
+class GenerationTimeout(ModelError):
+    """The answer took longer than ``MAX_GENERATION_SECONDS``."""
+
+    code = "generation_timeout"
+    status = 504
+    default_message = "The answer took longer than this site allows. The text so far is kept."

@@ -1,0 +1,262 @@
+"""How a prompt is accepted: all of it committed, or none and a reason."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from chat.conf import MAX_IDEMPOTENCY_KEY, chat_settings
+from chat.errors import (
+    BadRequest,
+    IdempotencyConflict,
+    NotFound,
+    PromptTooLong,
+    QueueFull,
+    RateLimited,
+)
+from chat.generations import told
+from chat.generations.lookups import active_in, standing
+from chat.models import Conversation, Generation, Message
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+KEY_LIFETIME = timedelta(hours=24)
+MINUTE = timedelta(minutes=1)
+
+
+class Parent(Enum):
+    NEWEST = "newest"  # The newest answer of the conversation, whatever it is by then.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a client wants: a prompt answered, or, with ``answer_id``, an answer given again."""
+
+    user: "AbstractBaseUser"
+    key: str
+    default_model: str
+    model: str = ""  # As the client named it; a new conversation keeps it.
+    agent: str = ""
+    text: str = ""
+    conversation_id: UUID | None = None
+    parent_id: UUID | Parent | None = Parent.NEWEST
+    answer_id: UUID | None = None
+    worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
+    # All that went before the prompt, from a client that names no conversation but tells it.
+    history: Sequence[told.Turn] | None = None
+    options: Mapping[str, Any] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        content = (self.text, self.conversation_id, self.parent_id, self.answer_id)
+        choices = [self.model, self.agent]
+        if self.history is not None or self.options is not None:
+            choices += [repr(self.path_digest), repr(self.options)]
+        return hashlib.sha256(repr((*map(str, content), *choices)).encode()).hexdigest()
+
+    @property
+    def path_digest(self) -> str | None:
+        """What will recognise the conversation when its client tells it again."""
+        if self.history is None:
+            return None
+        return told.digest([*self.history, (Message.Role.USER, self.text)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What was committed. ``position`` is 0 when it runs at once, else its place in the queue."""
+
+    generation: Generation
+    prompt: Message
+    position: int
+    is_new: bool = True
+    is_new_conversation: bool = False
+
+
+def accept(ask: Ask) -> Accepted:
+    """
+    Save a prompt and its generation; the same key again returns the same rows.
+
+    A unit for `in_transaction()`, to be tried again on IntegrityError: the same
+    key was committed a moment ago, and will be found.
+    Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong,
+    IdempotencyConflict, QueueFull or RateLimited; nothing is saved then.
+    """
+    _check_form(ask)
+    now = timezone.now()
+    limit = chat_settings().messages_per_minute
+    found = standing(ask.user.pk, key=ask.key, limit=limit, since=now - MINUTE)
+    if found.has_key and (earlier := _find_by_key(ask)):
+        return earlier
+    if found.is_too_fast:
+        raise _too_fast(ask.user, limit)
+    prompt, above, is_new_conversation = _place(ask)
+    conversation = prompt.conversation
+    active = 0 if is_new_conversation else len(active_in(conversation.pk))
+    _check_room(active, found.running)
+    generation = _add_rows(ask, prompt, above, is_queued=active > 0)
+    if not is_new_conversation:
+        Conversation.objects.filter(pk=conversation.pk).update(updated_at=now)
+    return Accepted(
+        generation=generation,
+        prompt=prompt,
+        position=active,
+        is_new_conversation=is_new_conversation,
+    )
+
+
+def _place(ask: Ask) -> tuple[Message, list[Message], bool]:
+    """Return the prompt, what is to be saved above it, and whether a conversation begins here."""
+    if ask.answer_id:
+        return _prompt_of_answer(ask.user, ask.answer_id), [], False
+    if ask.history is not None:
+        return _told_prompt(ask, ask.history)
+    return _new_prompt(ask), [], ask.conversation_id is None
+
+
+def _add_rows(
+    ask: Ask, prompt: Message, above: Sequence[Message], *, is_queued: bool
+) -> Generation:
+    conversation = prompt.conversation
+    answer = Message(conversation=conversation, parent=prompt, role=Message.Role.ASSISTANT)
+    # In bulk, which is half as dear as one by one even where there is but one.
+    Message.objects.bulk_create([answer] if ask.answer_id else [*above, prompt, answer])
+    worker = None if is_queued else ask.worker
+    generation = Generation(
+        owner_id=ask.user.pk,
+        conversation=conversation,
+        message=answer,
+        status=Generation.Status.QUEUED if is_queued else Generation.Status.RUNNING,
+        started_at=None if is_queued else timezone.now(),
+        worker=worker,
+        epoch=1 if worker else 0,
+        model=ask.model or conversation.model or ask.default_model,
+        idempotency_key=ask.key,
+        fingerprint=ask.fingerprint,
+        path_digest=ask.path_digest,
+        options=ask.options,
+    )
+    Generation.objects.bulk_create([generation])
+    return generation
+
+
+def _check_form(ask: Ask) -> None:
+    if not 0 < len(ask.key) <= MAX_IDEMPOTENCY_KEY:
+        raise BadRequest(f"An idempotency key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
+    if ask.answer_id:
+        return
+    if not ask.text.strip():
+        raise BadRequest("text: an empty prompt cannot be answered.")
+    size, limit = len(ask.text.encode()), chat_settings().max_prompt_bytes
+    if size > limit:
+        raise PromptTooLong(f"The prompt has {size} bytes; at most {limit} are taken.")
+
+
+def _find_by_key(ask: Ask) -> Accepted | None:
+    rows = Generation.objects.select_related("message__parent__conversation")
+    found = rows.filter(owner_id=ask.user.pk, idempotency_key=ask.key).first()
+    if found is None:
+        return None
+    if timezone.now() - found.created_at > KEY_LIFETIME:
+        Generation.objects.filter(pk=found.pk).update(idempotency_key=None)
+        return None
+    if found.fingerprint != ask.fingerprint:
+        raise IdempotencyConflict
+    prompt = found.message.parent
+    assert prompt is not None  # Every answer has a prompt.
+    return Accepted(generation=found, prompt=prompt, position=found.queue_position(), is_new=False)
+
+
+def _too_fast(user: "AbstractBaseUser", limit: int) -> RateLimited:
+    newest = Generation.objects.filter(owner_id=user.pk).order_by("-id")
+    oldest_that_counts = newest.values_list("created_at", flat=True)[limit - 1]
+    wait = (oldest_that_counts + MINUTE - timezone.now()).total_seconds()
+    return RateLimited(f"At most {limit} messages a minute are taken.", retry_after=max(wait, 0))
+
+
+def _check_room(active: int, running: int) -> None:
+    if active:  # One of them runs, the others wait, and so will this one.
+        if active > chat_settings().queue_limit:
+            raise QueueFull(retry_after=10)
+        return
+    limit = chat_settings().max_running_per_user
+    if running >= limit:
+        raise RateLimited(
+            f"{limit} answers are being written for you. Wait for one, or stop it.", retry_after=5
+        )
+
+
+def _new_prompt(ask: Ask) -> Message:
+    """Return the prompt as it is to be saved, in its conversation, which is."""
+    if ask.conversation_id is None:
+        conversation, parent = _new_conversation(ask, ask.text), None
+    else:
+        conversation = _lock(ask.user, ask.conversation_id)
+        parent = _find_parent(ask, conversation)
+        if not conversation.title:
+            conversation.title = told.title_from(ask.text)
+            conversation.save(update_fields=["title"])
+    return Message(conversation=conversation, parent=parent, role=Message.Role.USER, text=ask.text)
+
+
+def _new_conversation(ask: Ask, first_words: str) -> Conversation:
+    conversation = Conversation(
+        owner_id=ask.user.pk,
+        title=told.title_from(first_words),
+        model=ask.model,
+        agent=ask.agent,
+    )
+    Conversation.objects.bulk_create([conversation])
+    return conversation
+
+
+def _told_prompt(ask: Ask, history: Sequence[told.Turn]) -> tuple[Message, list[Message], bool]:
+    """Go on below the answer that the client tells of, or begin with all that it tells."""
+    answer, rest = told.find_answer(ask.user.pk, history)
+    if answer is not None:
+        conversation = _lock(ask.user, answer.conversation_id)
+        if active_in(conversation.pk):
+            answer = None  # Requests at the same time are answered at the same time.
+    if answer is None:
+        conversation, rest = _new_conversation(ask, told.first_words(history, ask.text)), history
+    *above, prompt = told.messages(conversation, answer, [*rest, (Message.Role.USER, ask.text)])
+    return prompt, above, answer is None
+
+
+def _find_parent(ask: Ask, conversation: Conversation) -> Message | None:
+    if isinstance(ask.parent_id, Parent):
+        return conversation.messages.answers().order_by("-id").first()
+    if ask.parent_id is None:
+        return None
+    parent = conversation.messages.filter(pk=ask.parent_id).first()
+    if parent is None:
+        raise NotFound
+    if parent.role == Message.Role.USER:
+        raise BadRequest("parent: name an answer, or null to begin at the root.")
+    return parent
+
+
+def _prompt_of_answer(user: "AbstractBaseUser", answer_id: UUID) -> Message:
+    answers = Message.objects.owned_by(user).select_related("parent")
+    answer = answers.filter(pk=answer_id).first()
+    if answer is None:
+        raise NotFound
+    if answer.role != Message.Role.ASSISTANT or answer.parent is None:
+        raise BadRequest("message: only an answer can be given again. Name the assistant's.")
+    answer.parent.conversation = _lock(user, answer.conversation_id)
+    return answer.parent
+
+
+def _lock(user: "AbstractBaseUser", conversation_id: UUID) -> Conversation:
+    # Who holds the row decides alone what runs next in it. SQLite has locked the file already.
+    owned = Conversation.objects.owned_by(user).select_for_update()
+    conversation = owned.filter(pk=conversation_id).first()
+    if conversation is None:
+        raise NotFound
+    return conversation

@@ -1,0 +1,25 @@
+"""What the database keeps."""
+
+from chat.models.api_keys import ApiKey, ApiKeyQuerySet
+from chat.models.chats import (
+    Conversation,
+    ConversationQuerySet,
+    Generation,
+    GenerationQuerySet,
+    Message,
+    MessageQuerySet,
+)
+from chat.models.logs import StoredEvent, Worker
+
+__all__ = [
+    "ApiKey",
+    "ApiKeyQuerySet",
+    "Conversation",
+    "ConversationQuerySet",
+    "Generation",
+    "GenerationQuerySet",
+    "Message",
+    "MessageQuerySet",
+    "StoredEvent",
+    "Worker",
+]

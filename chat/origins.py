@@ -1,0 +1,65 @@
+"""Which pages may open a socket: a browser sends its cookies with any page's handshake."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from chat.conf import chat_settings
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class OriginCheck:
+    """
+    ASGI middleware for WebSockets: refuse, before accepting, pages of other origins.
+
+    An origin is scheme, host and port, and all three must agree, with the
+    site's own or one of ``ALLOWED_ORIGINS``. A handshake with an API key is no
+    browser's doing and needs none.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.lets_in(scope):
+            await self.app(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
+
+    def lets_in(self, scope: Any) -> bool:
+        headers = {name.lower(): value.decode("latin1") for name, value in scope["headers"]}
+        if b"authorization" in headers:
+            return True
+        return self.allows(headers.get(b"origin", ""), scope, headers)
+
+    @staticmethod
+    def allows(origin: str, scope: Any, headers: dict[bytes, str]) -> bool:
+        wanted = normalise(origin)
+        if wanted is None:
+            return False
+        allowed = chat_settings().allowed_origins or own_origins(scope, headers)
+        return any(wanted == normalise(each) for each in allowed)
+
+
+def own_origins(scope: Any, headers: dict[bytes, str]) -> list[str]:
+    """Return the site's origin as this request names it, if it names one of ALLOWED_HOSTS."""
+    host = headers.get(b"host", "")
+    domain, _ = split_domain_port(host)
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        return []
+    secure = scope.get("scheme") == "wss" or getattr(settings, "SECURE_SSL_REDIRECT", False)
+    return [f"{'https' if secure else 'http'}://{host}"]
+
+
+def normalise(origin: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port, None for what is no web origin (``null``, a file, nothing)."""
+    try:
+        parts = urlsplit(origin.lower())
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except (KeyError, ValueError):
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None

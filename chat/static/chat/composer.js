@@ -1,0 +1,118 @@
+// The prompt: grows, sends, stops, and keeps what was typed.
+
+import { config, find } from "./page.js";
+
+const touch = matchMedia("(hover: none) and (pointer: coarse)");
+
+/** Events: "send" (detail: {text, model}), "stop". */
+export class Composer extends EventTarget {
+  constructor() {
+    super();
+    this.form = find("composer");
+    this.area = find("prompt");
+    this.button = find("send");
+    this.queue = find("queue");
+    this.error = find("composer-error");
+    this.running = false;
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.running && event.submitter === this.button) this.#stop();
+      else this.submit();
+    });
+    this.queue.addEventListener("click", () => this.submit());
+    this.area.addEventListener("input", () => this.#changed());
+    this.area.addEventListener("keydown", (event) => this.#key(event));
+    document.addEventListener("keydown", (event) => this.#escape(event));
+    this.hint = find("composer-hint");
+    this.sendHint = this.hint.textContent;
+    if (touch.matches) this.hint.hidden = true;
+    else this.area.setAttribute("enterkeyhint", "send");
+    this.#restore();
+    this.#changed();
+  }
+
+  submit() {
+    const text = this.area.value;
+    if (!text.trim()) return;
+    this.error.hidden = true;
+    this.dispatchEvent(new CustomEvent("send", { detail: { text, model: this.form.model.value } }));
+    this.area.value = "";
+    this.#changed();
+  }
+
+  fill(text) {
+    this.area.value = text;
+    this.#changed();
+    this.area.focus();
+  }
+
+  /** Put Stop in the place of Send, or Send back. The button, and so the focus, stays. */
+  setRunning(running) {
+    if (running === this.running) return;
+    this.running = running;
+    this.form.classList.toggle("running", running);
+    this.button.setAttribute("aria-label", running ? "Stop" : "Send");
+    this.button.title = running ? "Stop (Esc)" : "Send";
+    this.hint.textContent = running ? "Esc to stop, Enter to send next" : this.sendHint;
+    // The browser must not ask for a text when the button stops.
+    this.area.required = !running;
+    this.#changed();
+  }
+
+  show(error) {
+    this.error.textContent = error;
+    this.error.hidden = false;
+  }
+
+  #stop() {
+    this.dispatchEvent(new Event("stop"));
+  }
+
+  #key(event) {
+    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
+    const asked = event.ctrlKey || event.metaKey;
+    if (!asked && (event.shiftKey || event.altKey || touch.matches)) return;
+    event.preventDefault();
+    this.submit();
+  }
+
+  #escape(event) {
+    if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+    if (this.running && !document.querySelector("dialog[open]")) this.#stop();
+  }
+
+  #changed() {
+    const filled = Boolean(this.area.value.trim());
+    this.button.setAttribute("aria-disabled", String(!filled && !this.running));
+    this.queue.hidden = !(this.running && filled);
+    this.#grow();
+    this.#keep();
+  }
+
+  #grow() {
+    if (CSS.supports("field-sizing", "content")) return; // The style sheet does it.
+    this.area.style.height = "auto";
+    this.area.style.height = `${this.area.scrollHeight}px`;
+  }
+
+  get #draft() {
+    return `draft:${config.conversation ?? "new"}`;
+  }
+
+  #keep() {
+    try {
+      if (this.area.value) sessionStorage.setItem(this.#draft, this.area.value);
+      else sessionStorage.removeItem(this.#draft);
+    } catch {
+      // Storage may be forbidden or full; the text is still in the field.
+    }
+  }
+
+  #restore() {
+    try {
+      this.area.value ||= sessionStorage.getItem(this.#draft) ?? "";
+    } catch {
+      // As above.
+    }
+  }
+}

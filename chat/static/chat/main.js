@@ -1,0 +1,190 @@
+// Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
+
+import { Composer } from "./composer.js";
+import { addressOf, config, find, newId } from "./page.js";
+import { Sidebar } from "./sidebar.js";
+import { Socket } from "./socket.js";
+import { Transcript } from "./transcript.js";
+
+const LATE = 250; // How long news of another tab waits for an `accepted` of this one.
+const AGAIN = 2000;
+
+const socket = new Socket(config.socket);
+const sidebar = new Sidebar();
+const composer = new Composer();
+const transcript = new Transcript();
+const pending = new Map(); // By frame id: what was asked for and not yet answered.
+let greeted = false;
+let shown = location.pathname; // A popstate that only changes the fragment stays on the page.
+
+// Asking --------------------------------------------------------------------
+
+function ask(turn, frame) {
+  const entry = { id: newId(), turn, frame };
+  pending.set(entry.id, entry);
+  flush();
+}
+
+/** Send what waits. A frame once sent is repeated as it was: the server knows it by its id. */
+function flush() {
+  for (const entry of pending.values()) {
+    if (entry.sent) continue;
+    // The prompts after a conversation's first must wait until it has an id.
+    const first = [...pending.values()][0];
+    const mayBegin = config.conversation || entry.frame.type !== "send" || entry === first;
+    if (!mayBegin) break;
+    if (entry.frame.type === "send" && entry.frame.conversation === undefined) {
+      entry.frame.conversation = config.conversation;
+    }
+    entry.sent = socket.send({ ...entry.frame, id: entry.id });
+    entry.turn.answer.phase = entry.sent ? "sending" : "waiting";
+  }
+}
+
+function send({ text, model }) {
+  const frame = { type: "send", text };
+  if (model) frame.model = model;
+  ask(transcript.addTurn(text), frame);
+}
+
+function regenerate(article) {
+  const { message } = article.dataset;
+  const turn = transcript.replaceAnswer(article);
+  ask(turn, { type: "regenerate", message, model: find("model").value });
+}
+
+function accepted(frame) {
+  const entry = pending.get(frame.id);
+  if (!entry) return;
+  pending.delete(frame.id);
+  if (!config.conversation) enter(frame.conversation);
+  transcript.accept(entry.turn, frame);
+  flush();
+}
+
+/** The first prompt made a conversation: the page is now about it. */
+function enter(id) {
+  config.conversation = id;
+  const address = addressOf.conversation(id);
+  history.pushState(null, "", address);
+  shown = address;
+  composer.form.action = address;
+  sidebar.mark(id);
+}
+
+function refused(frame) {
+  const entry = pending.get(frame.id);
+  pending.delete(frame.id);
+  const { turn, frame: asked } = entry;
+  turn.answer.fail(frame.message, () => {
+    if (asked.type === "regenerate") turn.answer.article.remove();
+    else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
+    if (asked.type === "regenerate") location.reload();
+    else send(asked);
+  });
+  flush();
+}
+
+// Following -----------------------------------------------------------------
+
+function follow(answer) {
+  if (answer.generation) {
+    socket.send({ type: "follow", generation: answer.generation, after: answer.cursor });
+  }
+}
+
+function events({ generation, events: batch }) {
+  const answer = transcript.answers.get(generation);
+  if (answer && !answer.take(batch)) follow(answer);
+}
+
+function failed(frame) {
+  if (pending.has(frame.id)) {
+    refused(frame);
+    return;
+  }
+  const answer = transcript.answers.get(frame.generation);
+  if (!answer) composer.show(frame.message);
+  else if (frame.retryable) setTimeout(() => follow(answer), AGAIN);
+  else answer.settle(); // Its events are gone, but its message is kept.
+}
+
+function stop() {
+  const answer = transcript.running ?? transcript.active[0];
+  if (!answer?.generation) return;
+  answer.phase = "stopping";
+  socket.send({ type: "stop", generation: answer.generation });
+}
+
+// Other tabs ----------------------------------------------------------------
+
+function changed(frame) {
+  sidebar.apply(frame);
+  if (frame.id !== config.conversation) return;
+  if (frame.change === "deleted") location.assign(config.home);
+  if (frame.title) {
+    find("page-title").textContent = frame.title;
+    document.title = frame.title;
+  }
+  if (frame.message) setTimeout(() => catchUpWith(frame.message), LATE);
+}
+
+function catchUpWith(message) {
+  if (!transcript.knows(message) && !pending.size) resync();
+}
+
+async function resync() {
+  try {
+    const fresh = await transcript.resync();
+    if (fresh) sidebar.replaceBy(fresh.getElementById("conversations"));
+  } catch {
+    // The next reconnect tries again.
+  }
+}
+
+// The connection ------------------------------------------------------------
+
+function hello({ running }) {
+  for (const entry of pending.values()) entry.sent = false;
+  sidebar.setRunning(new Set(running.map((item) => item.conversation)));
+  transcript.active.forEach(follow);
+  flush();
+  if (greeted) resync();
+  greeted = true;
+}
+
+let clearing;
+
+function showState(state) {
+  const line = find("connection");
+  clearTimeout(clearing);
+  line.dataset.state = state;
+  if (state === "signed-out") {
+    const link = document.createElement("a");
+    link.href = `${config.login}?next=${encodeURIComponent(location.pathname)}`;
+    link.textContent = "Sign in";
+    line.replaceChildren("You are signed out. ", link);
+    return;
+  }
+  const words = { online: "Connected again", connecting: "Reconnecting…", offline: "You are offline" };
+  const text = greeted ? words[state] : "";
+  if (line.textContent !== text) line.textContent = text;
+  if (state === "online") clearing = setTimeout(() => line.replaceChildren(), 3000);
+}
+
+const handlers = { hello, accepted, events, conversation: changed, error: failed };
+
+socket.addEventListener("frame", ({ detail }) => handlers[detail.type]?.(detail));
+socket.addEventListener("state", ({ detail }) => showState(detail));
+transcript.addEventListener("follow", ({ detail }) => follow(detail));
+transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
+transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
+composer.addEventListener("send", ({ detail }) => send(detail));
+composer.addEventListener("stop", stop);
+addEventListener("popstate", () => location.pathname !== shown && location.reload());
+find("examples").addEventListener("click", (event) => {
+  const example = event.target.closest("button");
+  if (example) composer.fill(example.textContent);
+});
+composer.setRunning(transcript.active.length > 0);
+socket.connect();

@@ -1,0 +1,192 @@
+// The messages of the open conversation and the answers being written among them.
+
+import { Answer, copyFrom } from "./answer.js";
+import { announce, equipCode, find, fromTemplate, get, parse } from "./page.js";
+import { Scroll } from "./scroll.js";
+
+const AGAIN = 2000;
+
+/** Events: "activity", "follow" (detail: an Answer), "regenerate" (detail: an article). */
+export class Transcript extends EventTarget {
+  constructor() {
+    super();
+    this.list = find("transcript");
+    this.scroll = new Scroll();
+    this.answers = new Map(); // By generation, while they are queued or running.
+    this.list.addEventListener("click", (event) => this.#clicked(event));
+    equipCode(this.list);
+    this.#adopt(this.list);
+    const last = this.list.querySelector(".message.user:nth-last-child(-n+2)");
+    if (this.answers.size && last) this.scroll.showPrompt(last);
+    this.scroll.toEnd();
+  }
+
+  get running() {
+    return [...this.answers.values()].find((answer) => !answer.ended && !answer.position);
+  }
+
+  get active() {
+    return [...this.answers.values()].filter((answer) => !answer.ended);
+  }
+
+  knows(messageId) {
+    return Boolean(this.#article(messageId));
+  }
+
+  /** Show a prompt, and an answer to come, before the server has seen it. */
+  addTurn(text) {
+    const prompt = fromTemplate("user-template");
+    prompt.querySelector(".bubble").textContent = text;
+    const answer = this.#emptyAnswer();
+    const waits = this.active.length > 0;
+    this.list.append(prompt, answer.article);
+    document.body.classList.remove("is-empty");
+    find("empty").hidden = true;
+    // A prompt that must wait does not take the running answer out of sight.
+    if (waits) this.scroll.toEnd();
+    else this.scroll.showPrompt(prompt);
+    return { prompt, answer };
+  }
+
+  /** Show a new answer in the place of an earlier one and of all that followed it. */
+  replaceAnswer(article) {
+    while (article.nextElementSibling) article.nextElementSibling.remove();
+    const answer = this.#emptyAnswer();
+    article.replaceWith(answer.article);
+    this.scroll.showPrompt(answer.article.previousElementSibling ?? answer.article);
+    return { prompt: null, answer };
+  }
+
+  /** The server accepted a turn: give it its ids and follow it. */
+  accept({ prompt, answer }, frame) {
+    this.#removeTwin(frame.answer, answer.article);
+    if (prompt) {
+      this.#removeTwin(frame.message, prompt);
+      identify(prompt, frame.message);
+    }
+    identify(answer.article, frame.answer);
+    answer.article.dataset.generation = frame.generation;
+    answer.generation = frame.generation;
+    answer.position = frame.position;
+    answer.phase = frame.position ? "queued" : "thinking";
+    this.answers.set(frame.generation, answer);
+    this.#activity();
+  }
+
+  /** Read the page again and take over what differs: the way back after any time away. */
+  async resync() {
+    const address = location.pathname + location.search;
+    // What comes while the page is on its way is newer than the page.
+    const before = new Set([...this.list.children].map((article) => article.dataset.message));
+    const fresh = parse(await get(address));
+    const list = fresh.getElementById("transcript");
+    if (!list || address !== location.pathname + location.search) return null;
+    const ids = new Set();
+    let previous = null;
+    for (const theirs of [...list.children]) {
+      ids.add(theirs.dataset.message);
+      previous = this.#merge(document.adoptNode(theirs), previous);
+    }
+    for (const ours of [...this.list.children]) {
+      const id = ours.dataset.message;
+      if (before.has(id) && id && !ids.has(id) && !this.#answerOf(ours)) ours.remove();
+    }
+    equipCode(this.list);
+    this.#adopt(this.list);
+    if (ids.size) find("empty").hidden = true;
+    document.body.classList.toggle("is-empty", !this.list.children.length);
+    return fresh;
+  }
+
+  #merge(theirs, previous) {
+    const ours = this.#article(theirs.dataset.message);
+    if (!ours) {
+      if (previous) previous.after(theirs);
+      else this.list.prepend(theirs);
+      return theirs;
+    }
+    const same = ours.dataset.status === theirs.dataset.status && !ours.dataset.unsettled;
+    if (this.#answerOf(ours) || same) return ours;
+    ours.replaceWith(theirs);
+    return theirs;
+  }
+
+  #adopt(root) {
+    for (const article of root.querySelectorAll(".assistant[data-generation]")) {
+      const { generation, age, status } = article.dataset;
+      if (this.answers.has(generation)) continue;
+      const position = status === "queued" ? 1 : 0;
+      const answer = this.#watch(new Answer(article, { generation, position, age: Number(age) }));
+      this.answers.set(generation, answer);
+      this.dispatchEvent(new CustomEvent("follow", { detail: answer }));
+    }
+    this.#activity();
+  }
+
+  #emptyAnswer() {
+    const answer = this.#watch(new Answer(fromTemplate("assistant-template")));
+    answer.phase = "sending";
+    return answer;
+  }
+
+  #watch(answer) {
+    answer.addEventListener("changed", () => this.#activity());
+    answer.addEventListener("ended", () => {
+      this.answers.delete(answer.generation);
+      this.scroll.grown();
+      this.#activity();
+    });
+    answer.addEventListener("begun", () => {
+      const prompt = answer.article.previousElementSibling;
+      if (this.scroll.pinned && prompt) this.scroll.showPrompt(prompt);
+    });
+    answer.addEventListener("lost", () => {
+      setTimeout(() => this.dispatchEvent(new CustomEvent("follow", { detail: answer })), AGAIN);
+    });
+    return answer;
+  }
+
+  #activity() {
+    // The places in the queue follow from the order on the page.
+    let place = 0;
+    for (const answer of this.active) {
+      if (answer.phase === "queued") answer.position = place += 1;
+    }
+    this.dispatchEvent(new Event("activity"));
+  }
+
+  #article(id) {
+    return id ? this.list.querySelector(`[data-message="${CSS.escape(id)}"]`) : null;
+  }
+
+  #answerOf(article) {
+    return this.active.find((answer) => answer.article === article);
+  }
+
+  #removeTwin(id, mine) {
+    const twin = this.#article(id);
+    if (!twin || twin === mine) return;
+    const answer = this.#answerOf(twin);
+    if (answer) this.answers.delete(answer.generation);
+    twin.remove();
+  }
+
+  #clicked(event) {
+    const button = event.target.closest("button[data-action]");
+    if (!button) return;
+    if (button.dataset.action === "regenerate") {
+      const article = button.closest("article");
+      this.dispatchEvent(new CustomEvent("regenerate", { detail: article }));
+    } else {
+      copyFrom(button).catch(() => announce("It could not be copied."));
+    }
+  }
+}
+
+function identify(article, id) {
+  article.dataset.message = id;
+  article.id = `m-${id}`;
+  const heading = article.querySelector("h2");
+  heading.id = `h-${id}`;
+  article.setAttribute("aria-labelledby", heading.id);
+}

@@ -1,0 +1,96 @@
+"""Tags and filters of the chat's own pages."""
+
+from datetime import date, timedelta
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from chat import markdown as markdown_renderer
+from chat.models import Conversation, Generation
+
+register = template.Library()
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """Return a model's Markdown as safe HTML."""
+    return markdown_renderer.render(text)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Return one picture of the icon sheet, hidden from screen readers."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>',
+        static("chat/icons.svg"),
+        name,
+    )
+
+
+@register.filter
+def date_group(conversation: Conversation) -> str:
+    """Return the heading of the sidebar under which a conversation stands."""
+    day = timezone.localdate(conversation.updated_at)
+    today = timezone.localdate()
+    if day >= today:
+        return _("Today")
+    if day == today - timedelta(days=1):
+        return _("Yesterday")
+    if day > today - timedelta(days=7):
+        return _("Previous 7 days")
+    if day > today - timedelta(days=30):
+        return _("Previous 30 days")
+    return date_heading(day)
+
+
+def date_heading(day: date) -> str:
+    from django.utils.formats import date_format
+
+    return date_format(day, "YEAR_MONTH_FORMAT")
+
+
+@register.filter
+def seconds(generation: Generation) -> str:
+    """Return how long an answer took, such as ``3.2 s``; empty while it is unknown."""
+    return _span(generation, "started_at", "ended_at")
+
+
+@register.filter
+def first_token(generation: Generation) -> str:
+    """Return how long the first token took; empty if none came."""
+    return _span(generation, "started_at", "first_delta_at")
+
+
+def _span(generation: Generation, start: str, end: str) -> str:
+    begun, ended = getattr(generation, start), getattr(generation, end)
+    if not begun or not ended:
+        return ""
+    return duration((ended - begun).total_seconds())
+
+
+def duration(total: float) -> str:
+    """Return a time as a person reads it; main.js writes the running clock the same way."""
+    total = max(total, 0.0)
+    if total < 9.95:
+        return f"{total:.1f} s"
+    minutes, rest = divmod(round(total), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def tokens(generation: Generation) -> int | None:
+    """Return how many tokens the provider counted in the answer, if it said so."""
+    usage = generation.usage if isinstance(generation.usage, dict) else {}
+    count = usage.get("completion_tokens", usage.get("output_tokens"))
+    return count if isinstance(count, int) else None
+
+
+@register.filter
+def age_ms(generation: Generation) -> int:
+    """Return for how long an answer has been running, so that its clock survives a reload."""
+    begun = generation.started_at or generation.created_at
+    return max(0, int((timezone.now() - begun).total_seconds() * 1000))

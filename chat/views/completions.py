@@ -1,0 +1,150 @@
+"""One chat completion of the OpenAI dialect: a reader whose end is the end of what it reads."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from time import monotonic
+from uuid import uuid4
+
+from chat.background import outcome_of, spawn
+from chat.conf import chat_settings
+from chat.drain import is_draining, jitter, time_left
+from chat.errors import ChatError, Draining, InternalError, NotAuthenticated
+from chat.eventlog import event_log
+from chat.events import Event, EventKind
+from chat.generations import Accepted, start_generation, stop_generation
+from chat.identity import Identity
+from chat.readers import Reader
+from chat.views.streams import LOOK_UP_SECONDS, let_go_of_thread
+from chat.wire import openai
+from chat.wire.openai_request import CompletionRequest
+
+logger = logging.getLogger(__name__)
+
+# This long before the server cuts what is still open, a stream says why it ends.
+BEFORE_CUT_SECONDS = 1.0
+
+
+async def begin(
+    request: CompletionRequest, identity: Identity, *, key: str | None = None
+) -> "Completion":
+    """
+    Start answering the last message, in the conversation that those before it tell of.
+
+    If the caller is cancelled meanwhile, what was started is stopped. Raise as
+    start_generation() does.
+    """
+    *history, (_, prompt) = request.turns
+    starting = spawn(
+        start_generation(
+            identity.user,
+            text=prompt,
+            key=key or str(uuid4()),
+            model=request.model,
+            history=history,
+            options=request.options,
+        )
+    )
+    try:
+        accepted = await outcome_of(starting)
+    except asyncio.CancelledError:
+        spawn(_stop_what_starts(starting, request))
+        raise
+    return Completion(accepted, request)
+
+
+async def _stop_what_starts(starting: "asyncio.Task[Accepted]", request: CompletionRequest) -> None:
+    await asyncio.wait([starting])
+    if not starting.exception():
+        Completion(starting.result(), request).leave()
+
+
+class Completion:
+    """An answer that its only reader asked for, and takes with it when it leaves."""
+
+    def __init__(self, accepted: Accepted, request: CompletionRequest) -> None:
+        generation = accepted.generation
+        self._generation = generation
+        # Who asked again with the same key leaves somebody else's answer alone.
+        self._is_stopped_with_reader = accepted.is_new
+        self._loop = asyncio.get_running_loop()
+        self.head = openai.Head(
+            id=f"chatcmpl-{generation.pk.hex}",
+            created=int(generation.created_at.timestamp()),
+            model=generation.model,
+            include_usage=request.include_usage,
+        )
+
+    def leave(self) -> None:
+        """
+        Stop the answer unless it has ended. From any thread; does not wait. Idempotent.
+
+        Not while the process drains: then the end of the process ends both.
+        """
+        if self._is_stopped_with_reader and not is_draining():
+            self._is_stopped_with_reader = False
+            self._loop.call_soon_threadsafe(lambda: spawn(self._stop()))
+
+    async def _stop(self) -> None:
+        try:
+            await stop_generation(self._generation)
+        except ChatError as exc:
+            logger.warning("Generation %s is not stopped yet: %s", self._generation.pk, exc)
+
+    async def events(self, reader: Reader) -> Sequence[Event]:
+        """Return all events once the answer has ended. Raise as frames() reports."""
+        found: list[Event] = []
+        async for batch in self._follow(reader):
+            found += batch
+        return found
+
+    @staticmethod
+    def has_failed(events: Sequence[Event]) -> bool:
+        return events[-1].kind in {EventKind.FAILED, EventKind.INTERRUPTED}
+
+    async def frames(self, reader: Reader) -> AsyncGenerator[str, None]:
+        """
+        Yield one write per batch up to the end of the answer, however long that takes.
+
+        A client of this dialect cannot come back. What goes wrong is its last block.
+        """
+        encoder = openai.ChunkEncoder(self.head)
+        quiet_since = monotonic()
+        try:
+            batches = self._follow(reader)
+            async with aclosing(batches):
+                async for batch in batches:
+                    now = monotonic()
+                    text = encoder.encode(batch)
+                    if not text and now - quiet_since >= chat_settings().heartbeat_seconds:
+                        text = openai.KEEP_ALIVE
+                    if text:
+                        quiet_since = now
+                        yield text
+        except ChatError as exc:
+            yield openai.error_block(openai.failure_from(exc))
+        except Exception:
+            logger.exception("A completion of generation %s failed", self._generation.pk)
+            yield openai.error_block(openai.failure_from(InternalError()))
+        finally:
+            self.leave()
+
+    async def _follow(self, reader: Reader) -> AsyncGenerator[list[Event], None]:
+        let_go_of_thread()
+        log = event_log()
+        batches = log.follow(self._generation.pk, heartbeat=LOOK_UP_SECONDS)
+        async with aclosing(batches):
+            async for batch in batches:
+                if reader.revoked:
+                    raise NotAuthenticated
+                if batch and batch[-1].kind.is_terminal:
+                    self._is_stopped_with_reader = False
+                elif is_draining() and not time_left(_drain_seconds()):
+                    raise Draining
+                yield batch
+
+
+def _drain_seconds() -> float:
+    """Return how long after the beginning of a drain a stream may stay open."""
+    return chat_settings().drain_seconds - jitter() - BEFORE_CUT_SECONDS

@@ -1,0 +1,159 @@
+"""The OpenAI-compatible API: models and chat completions, over the one event log."""
+
+import functools
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import uuid4
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from chat.conf import MAX_BODY_BYTES
+from chat.errors import (
+    ChatError,
+    InternalError,
+    NotAuthenticated,
+    NotFound,
+    PromptTooLong,
+    UnknownModel,
+)
+from chat.events import encode_json
+from chat.identity import Identity, identify_request
+from chat.llm.registry import available_models
+from chat.views.completions import Completion, begin
+from chat.views.streams import EventStreamResponse, Place
+from chat.wire import openai
+from chat.wire.openai_request import parse_request
+
+logger = logging.getLogger(__name__)
+
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+NO_KEY = (
+    "Send an API key of this site as 'Authorization: Bearer …'. Keys are made on the account page."
+)
+
+
+def endpoint(*methods: str) -> Callable[[View], View]:
+    """
+    Let in who has an API key, answer every error in the dialect's envelope.
+
+    A session is not looked at, so no page of another site can ask in its name.
+    """
+
+    def decorate(view: View) -> View:
+        @csrf_exempt
+        @functools.wraps(view)
+        async def answer(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
+            try:
+                identity = await _identify(request)
+                if request.method in methods:
+                    response = await view(request, identity, **parameters)
+                else:
+                    response = _refuse_method(methods)
+            except ChatError as exc:
+                response = error_response(exc)
+            except RequestDataTooBig:
+                response = error_response(PromptTooLong(f"At most {MAX_BODY_BYTES} bytes."))
+            except Exception:
+                logger.exception("%s %s failed", request.method, request.path)
+                response = error_response(InternalError())
+            response["x-request-id"] = f"req_{uuid4().hex}"
+            return response
+
+        return answer
+
+    return decorate
+
+
+@endpoint("GET", "HEAD")
+async def list_models(request: HttpRequest, identity: Identity) -> HttpResponse:
+    models = [openai.model(each.name, owned_by=each.provider) for each in await available_models()]
+    return _json({"object": "list", "data": models})
+
+
+@endpoint("GET", "HEAD")
+async def get_model(request: HttpRequest, identity: Identity, name: str) -> HttpResponse:
+    for each in await available_models():
+        if each.name == name:
+            return _json(openai.model(each.name, owned_by=each.provider))
+    raise UnknownModel(f"There is no model {name[:100]!r} in the list of models.")
+
+
+@endpoint("POST")
+async def create_completion(request: HttpRequest, identity: Identity) -> HttpResponseBase:
+    """
+    Answer what the messages end with, as a conversation of the key's owner.
+
+    A client that leaves before the end stops the answer.
+    """
+    asked = parse_request(request.body)
+    place = Place(identity)
+    with place.held as held:
+        completion = await begin(asked, identity, key=request.headers.get("Idempotency-Key"))
+        held.callback(completion.leave)
+        if asked.stream:
+            frames = completion.frames(place.reader)
+            return EventStreamResponse(frames, reader=held.pop_all())
+        return await _whole(completion, place)
+
+
+async def _whole(completion: Completion, place: Place) -> HttpResponse:
+    events = await completion.events(place.reader)
+    if completion.has_failed(events):
+        response = failure_response(openai.failure_of(events[-1]))
+        # The answer was begun and has been tried again upstream: not all of it once more.
+        response["x-should-retry"] = "false"
+        return response
+    return _json(openai.completion(completion.head, events))
+
+
+@endpoint("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+async def unknown(request: HttpRequest, identity: Identity, rest: str) -> HttpResponse:
+    raise NotFound("There are /models, /models/{id} and /chat/completions here.")
+
+
+async def _identify(request: HttpRequest) -> Identity:
+    identity = None
+    if "Authorization" in request.headers:
+        identity = await identify_request(request)
+    if identity is None:
+        raise NotAuthenticated(NO_KEY)
+    return identity
+
+
+def _json(value: Any) -> HttpResponse:
+    return HttpResponse(
+        encode_json(value), content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def error_response(error: ChatError) -> HttpResponse:
+    """Return one of the site's errors in the dialect's envelope."""
+    response = failure_response(openai.failure_from(error))
+    if error.retry_after is not None:
+        response["Retry-After"] = str(max(1, round(error.retry_after)))
+    if response.status_code == 409:
+        response["x-should-retry"] = "false"  # Clients repeat a 409 by themselves; it stays one.
+    return response
+
+
+def failure_response(failure: openai.Failure) -> HttpResponse:
+    """Return a failure as JSON with its status."""
+    return HttpResponse(
+        failure.body,
+        status=failure.status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _refuse_method(methods: tuple[str, ...]) -> HttpResponse:
+    allowed = ", ".join(methods)
+    failure = openai.Failure(status=405, code="method_not_allowed", message=f"Use {allowed}.")
+    response = failure_response(failure)
+    response["Allow"] = allowed
+    return response

@@ -1,0 +1,166 @@
+"""The objects of the HTTP API, as `docs/protocol.md` describes them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+from chat import models
+from chat.llm.registry import ModelInfo
+from chat.wire.frames import Name, Text
+
+Title = Annotated[Text, Field(max_length=200)]
+
+
+class Strict(Schema):
+    """What clients send. Unknown fields are refused: a misspelt one would be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PageQuery(Strict):
+    cursor: str = ""
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class ConversationQuery(PageQuery):
+    q: Name = ""
+
+
+class NewConversation(Strict):
+    title: Title = ""
+    model: Name = ""
+    agent: Name = ""
+
+
+class ConversationChange(Strict):
+    title: Title | None = None
+    model: Name | None = None
+
+
+class NewMessage(Strict):
+    text: Text
+    parent: UUID | None = None
+    model: Name = ""
+
+
+class Regenerate(Strict):
+    model: Name = ""
+
+
+class Conversation(Schema):
+    id: UUID
+    title: str
+    model: str
+    agent: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Message(Schema):
+    id: UUID
+    conversation: UUID
+    parent: UUID | None
+    role: Literal["system", "user", "assistant"]
+    text: str
+    created_at: datetime
+    generation: UUID | None = None
+
+
+class Error(Schema):
+    code: str
+    message: str
+    retryable: bool
+
+
+class Generation(Schema):
+    id: UUID
+    conversation: UUID
+    message: UUID
+    status: Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
+    cursor: int
+    model: str
+    created_at: datetime
+    started_at: datetime | None
+    first_delta_at: datetime | None
+    ended_at: datetime | None
+    finish_reason: str
+    usage: dict[str, int] | None
+    error: Error | None
+
+
+class Accepted(Schema):
+    message: Message
+    generation: Generation
+    position: int
+
+
+class Event(Schema):
+    cursor: int
+    kind: str
+    data: dict[str, Any]
+
+
+class Events(Schema):
+    events: list[Event]
+    cursor: int
+    terminal: bool
+
+
+class ConversationPage(Schema):
+    items: list[Conversation]
+    next: str | None
+
+
+class MessagePage(Schema):
+    items: list[Message]
+    next: str | None
+
+
+class Model(Schema):
+    name: str
+    provider: str
+    description: str
+
+
+class Models(Schema):
+    items: list[Model]
+
+
+class ErrorBody(Schema):
+    error: Error
+
+
+ERRORS: dict[Any, Any] = dict.fromkeys((400, 401, 403, 404, 409, 410, 413, 429, 503), ErrorBody)
+
+
+def as_model(model: ModelInfo) -> dict[str, str]:
+    return {"name": model.name, "provider": model.provider, "description": model.description}
+
+
+def as_message(message: models.Message, generation_id: UUID | None = None) -> dict[str, Any]:
+    return {
+        "id": message.pk,
+        "conversation": message.conversation_id,
+        "parent": message.parent_id,
+        "role": message.role,
+        "text": message.text,
+        "created_at": message.created_at,
+        "generation": generation_id,
+    }
+
+
+def as_generation(generation: models.Generation, *, cursor: int) -> dict[str, Any]:
+    return {
+        "id": generation.pk,
+        "conversation": generation.conversation_id,
+        "message": generation.message_id,
+        "cursor": cursor,
+        **{
+            name: getattr(generation, name)
+            for name in Generation.model_fields
+            if name not in {"id", "conversation", "message", "cursor"}
+        },
+    }

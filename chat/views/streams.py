@@ -1,0 +1,180 @@
+"""Readers over HTTP: Server-Sent Events and long-poll."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import SyncToAsync
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from chat.conf import chat_settings
+from chat.drain import Turn, is_draining, on_drain, refuse_when_draining
+from chat.errors import BadRequest, ChatError, InternalError, InvalidCursor, NotAuthenticated
+from chat.eventlog import event_log
+from chat.identity import Identity
+from chat.models import Generation
+from chat.readers import Reader, open_reader
+from chat.wire import native
+
+logger = logging.getLogger(__name__)
+
+MAX_WAIT = 60.0
+RECONNECT = ": reconnect\n\n"
+# How long a quiet reader sleeps before it looks whether it may still read.
+LOOK_UP_SECONDS = 1.0
+
+
+class EventStreamResponse(StreamingHttpResponse):
+    """An event stream, its type byte-exact (some clients compare it), that nobody buffers."""
+
+    def __init__(self, frames: AsyncGenerator[str, None], *, reader: ExitStack) -> None:
+        super().__init__(frames, content_type="text/event-stream", headers=dict(native.SSE_HEADERS))
+        # Closed with the response, which happens even if nobody ever reads the frames.
+        self._resource_closers.append(reader.close)  # type: ignore[attr-defined]
+
+
+class Place:
+    """
+    A reader that is open before there is something to read.
+
+    Who asks and wants to read the answer takes one first: past a limit nothing
+    must be accepted. Raise a limit's error.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self.held = ExitStack()
+        self.reader = self.held.enter_context(open_reader(identity))
+
+
+def parse_cursor(request: HttpRequest, after: str | int | None = None) -> int:
+    """Return where to read on: ``Last-Event-ID`` wins over ``after``. Raise InvalidCursor."""
+    value = request.headers.get("Last-Event-ID")
+    if value is None:
+        value = str(after or 0)
+    # Not isdecimal(): it takes the digits of every script.
+    if not (value.isascii() and value.isdigit() and len(value) <= 16):
+        raise InvalidCursor("A cursor is a whole number, 0 to read from the beginning.")
+    return int(value)
+
+
+async def event_stream(
+    generation: Generation, *, after: int, identity: Identity, place: Place | None = None
+) -> HttpResponseBase:
+    """
+    Return the generation's events past a cursor as an event stream.
+
+    204 when the reader has the terminal event: it tells EventSource not to
+    come back. Raise EventsExpired, InvalidCursor, or a limit's error. A
+    ``place`` is given up with the stream, or without one.
+    """
+    with ExitStack() as stack:
+        if place:
+            stack.push(place.held)
+        last = await event_log().last(generation.pk, seen=after)
+        cursor = last.cursor if last else 0
+        if after > cursor:
+            raise InvalidCursor(f"Cursor {after} is past the last event, {cursor}.")
+        if last and last.kind.is_terminal and after == cursor:
+            return HttpResponse(status=204)
+        if not place:
+            place = Place(identity)
+            stack.push(place.held)
+        turn = stack.enter_context(on_drain())
+        frames = sse_frames(generation.pk, after=after, reader=place.reader, turn=turn)
+        return EventStreamResponse(frames, reader=stack.pop_all())
+
+
+def let_go_of_thread() -> None:
+    """
+    End the thread that asgiref keeps for this request, and its database connection.
+
+    Synchronous middleware ran in it. A reader waits for minutes without it, and
+    thousands of readers would be thousands of threads; one that is needed at
+    the end is made anew.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executors = SyncToAsync.context_to_thread_executor
+    if context is not None and (executor := executors.pop(context, None)):
+        executor.submit(connections.close_all)
+        executor.shutdown(wait=False)
+
+
+async def sse_frames(
+    generation_id: UUID, *, after: int, reader: Reader, turn: Turn
+) -> AsyncGenerator[str, None]:
+    """
+    Yield one write per batch until the terminal event, or until the stream is old.
+
+    An old stream ends without a terminal event, and the client comes back with
+    its cursor: so no proxy or dead peer keeps one for ever. Nothing raised in
+    here could still be answered, so it ends as an ``error`` event.
+    """
+    settings = chat_settings()
+    ends_at = monotonic() + settings.sse_lifetime_seconds
+    quiet_since = monotonic()
+    let_go_of_thread()
+    try:
+        batches = event_log().follow(generation_id, after=after, heartbeat=LOOK_UP_SECONDS)
+        async with aclosing(batches):
+            async for batch in batches:
+                if reader.revoked:
+                    return
+                now = monotonic()
+                if batch or now - quiet_since >= settings.heartbeat_seconds:
+                    quiet_since = now
+                    yield "".join(map(native.to_sse, batch)) or native.PING
+                if now > ends_at or turn.has_come:
+                    yield RECONNECT
+                    return
+    except ChatError as exc:
+        yield native.sse_error(exc.as_dict())
+    except Exception:
+        logger.exception("An event stream of generation %s failed", generation_id)
+        yield native.sse_error(InternalError().as_dict())
+
+
+async def long_poll(
+    generation: Generation, *, after: int, wait: float, identity: Identity
+) -> HttpResponse:
+    """Return the events past a cursor as JSON, waiting up to ``wait`` seconds for one."""
+    if not 0 <= wait <= MAX_WAIT:
+        raise BadRequest(f"wait: between 0 and {MAX_WAIT:g} seconds.")
+    refuse_when_draining()
+    log = event_log()
+    ends_at = monotonic() + wait
+    let_go_of_thread()
+    with open_reader(identity) as reader:
+        while True:
+            block = max(0.0, min(ends_at - monotonic(), LOOK_UP_SECONDS))
+            batch = await log.read(generation.pk, after=after, block=block)
+            newest = batch[-1] if batch else await log.last(generation.pk)
+            read_to = batch[-1].cursor if batch else after
+            # One that came between the two look-ups is for the next round.
+            terminal = newest is not None and newest.kind.is_terminal and newest.cursor == read_to
+            ends = reader.revoked or is_draining() or monotonic() >= ends_at
+            if batch or terminal or ends:
+                break
+    if reader.revoked:
+        raise NotAuthenticated
+    body = native.poll_body(batch, cursor=read_to, terminal=terminal)
+    return HttpResponse(
+        body, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def error_response(error: ChatError) -> HttpResponse:
+    """Return an error as JSON with its status, before anything else was sent."""
+    headers: dict[str, Any] = {"Cache-Control": "no-store"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return HttpResponse(
+        native.error_body(error.as_dict()),
+        status=error.status,
+        content_type="application/json",
+        headers=headers,
+    )

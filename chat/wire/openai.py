@@ -1,0 +1,214 @@
+"""
+The OpenAI dialect: chat completions, streamed and whole, models, errors.
+
+Pure functions from events to text. No block has an ``id:`` or ``retry:``: the
+official client cannot read a comment that comes after them.
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chat.errors import BadRequest, ChatError
+from chat.events import Event, EventKind, encode_json
+
+KEEP_ALIVE = ": keep-alive\n\n"
+DONE = "data: [DONE]\n\n"
+
+FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
+# What other providers say, in this dialect's words. Any other end is a natural one.
+SYNONYMS = {"max_tokens": "length", "max_length": "length", "safety": "content_filter"}
+CODES = {
+    "not_authenticated": "invalid_api_key",
+    "unknown_model": "model_not_found",
+    "upstream_model_not_found": "model_not_found",
+    "context_too_long": "context_length_exceeded",
+    "rate_limited": "rate_limit_exceeded",
+    "upstream_rate_limited": "rate_limit_exceeded",
+}
+INTERRUPTED = "The server ended while this was written. The text so far is kept."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What is the same in every chunk of an answer."""
+
+    id: str
+    created: int
+    model: str
+    include_usage: bool = False
+
+    @property
+    def json(self) -> str:
+        return (
+            f'"id":{encode_json(self.id)},"object":"chat.completion.chunk",'
+            f'"created":{self.created},"model":{encode_json(self.model)},"system_fingerprint":null'
+        )
+
+
+class ChunkEncoder:
+    """
+    Events of one generation to the blocks of its stream.
+
+    Each event is encoded once, however many read it; only the head around it
+    is a reader's own.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._before = f"data: {{{head.json},"
+        self._after = ',"usage":null}\n\n' if head.include_usage else "}\n\n"
+
+    def encode(self, batch: Iterable[Event]) -> str:
+        """Return the blocks of a batch, the end of the stream after a terminal event."""
+        return "".join(map(self._encode, batch))
+
+    def _encode(self, event: Event) -> str:
+        if event.kind in {EventKind.FAILED, EventKind.INTERRUPTED}:
+            return error_block(failure_of(event))
+        choices = _choices(event)
+        block = f"{self._before}{choices}{self._after}" if choices else ""
+        return block + self._end(event) if event.kind.is_terminal else block
+
+    def _end(self, event: Event) -> str:
+        if not self._head.include_usage:
+            return DONE
+        usage = encode_json(usage_of(event))
+        return f'{self._before}"choices":[],"usage":{usage}}}\n\n{DONE}'
+
+
+def _choices(event: Event) -> str:
+    """Return what an event says, without what the stream it is sent in adds; maybe nothing."""
+    if "openai" not in event.encoded:
+        delta = _delta(event)
+        if delta is None:
+            event.encoded["openai"] = ""
+        else:
+            ended = event.kind.is_terminal
+            choice = {"index": 0, "delta": delta, "logprobs": None}
+            choice["finish_reason"] = finish_reason(event) if ended else None
+            event.encoded["openai"] = f'"choices":[{encode_json(choice)}]'
+    return event.encoded["openai"]
+
+
+def _delta(event: Event) -> dict[str, Any] | None:
+    match event.kind:
+        case EventKind.STARTED:
+            return {"role": "assistant", "content": ""}
+        case EventKind.DELTA:
+            return {"content": event.data["text"]}
+        case EventKind.REASONING:
+            return {"reasoning_content": event.data["text"]}
+        case EventKind.DONE | EventKind.STOPPED:
+            return {}
+        case _:
+            return None
+
+
+def completion(head: Head, events: Sequence[Event]) -> dict[str, Any]:
+    """Return a whole answer. Its log has not ended as failed or interrupted."""
+    end = events[-1]
+    message = {"role": "assistant", "content": _text(events, EventKind.DELTA), "refusal": None}
+    if reasoning := _text(events, EventKind.REASONING):
+        message["reasoning_content"] = reasoning
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": finish_reason(end),
+    }
+    return {
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "system_fingerprint": None,
+        "choices": [choice],
+        "usage": usage_of(end),
+    }
+
+
+def _text(events: Sequence[Event], kind: EventKind) -> str:
+    return "".join(event.data["text"] for event in events if event.kind is kind)
+
+
+def finish_reason(end: Event) -> str:
+    """Return why an answer ended, in one of the dialect's five words."""
+    reason = str(end.data.get("finish_reason") or "stop").lower()
+    return reason if reason in FINISH_REASONS else SYNONYMS.get(reason, "stop")
+
+
+def usage_of(end: Event) -> dict[str, int] | None:
+    """Return the counts of an answer, None where the model gave none."""
+    usage = end.data.get("usage")
+    if not usage:
+        return None
+    return {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+    }
+
+
+def model(name: str, *, owned_by: str) -> dict[str, Any]:
+    """Return an entry of the list of models. When it was made is not known: 0."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": owned_by}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An error as this dialect tells it, and the status it has before anything is streamed."""
+
+    status: int
+    code: str
+    message: str
+    param: str | None = None
+
+    @property
+    def body(self) -> str:
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        if self.status == 429:
+            kind = "rate_limit_error"
+        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        return encode_json({"error": error})
+
+
+def failure_from(error: ChatError) -> Failure:
+    """Return one of the site's errors in this dialect."""
+    param = error.param if isinstance(error, BadRequest) else None
+    if error.code == "unknown_model":
+        param = "model"
+    return _failure(error.code, str(error), status=error.status, param=param)
+
+
+def failure_of(end: Event) -> Failure:
+    """Return why an answer failed or was interrupted."""
+    if end.kind is EventKind.INTERRUPTED:
+        return Failure(status=503, code="interrupted", message=INTERRUPTED)
+    code = str(end.data["code"])
+    return _failure(code, str(end.data["message"]), status=_statuses().get(code, 500))
+
+
+def error_block(failure: Failure) -> str:
+    """Return the block that reports a failure in the stream, after which nothing comes."""
+    return f"data: {failure.body}\n\n"
+
+
+def _failure(code: str, message: str, *, status: int, param: str | None = None) -> Failure:
+    code = CODES.get(code, code)
+    status = 404 if code == "model_not_found" else status
+    return Failure(status=status, code=code, message=message, param=param)
+
+
+@functools.cache
+def _statuses() -> dict[str, int]:
+    """Return the status of every error by its code: an event carries the code alone."""
+    found: dict[str, int] = {}
+    classes = [ChatError]
+    while classes:
+        each = classes.pop()
+        classes += each.__subclasses__()
+        if "code" in vars(each):
+            found[each.code] = each.status
+    return found

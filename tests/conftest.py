@@ -1,0 +1,80 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests import servers
+
+
+@pytest.fixture(autouse=True)
+def new_process() -> None:
+    """Each test has an event loop of its own, and what belongs to the process with it."""
+    from chat import generations
+    from chat.bus import bus
+    from chat.eventlog import event_log
+
+    generations._watchers.clear()
+    generations.engine.cache_clear()
+    event_log.cache_clear()
+    bus.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def live_site() -> Iterator[servers.DaphneSite]:
+    """The site as people start it, with a model server of its own."""
+    with servers.DaphneSite() as site:
+        yield site
+
+
+@pytest.fixture
+def site_factory() -> Iterator[Callable[..., Any]]:
+    """A function that starts a site (DaphneSite, unless told otherwise) for this test."""
+    with ExitStack() as stack:
+
+        def start(kind: type[servers.Site] = servers.DaphneSite, **options: Any) -> servers.Site:
+            return stack.enter_context(kind(**options))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.RedisServer]:
+    with servers.RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.PostgresServer]:
+    with servers.PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_connection_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the database threads before the test database is dropped."""
+    from chat.database import close_database_threads
+
+    request.getfixturevalue("django_db_setup")
+    yield
+    close_database_threads()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_server_is_left_behind() -> Iterator[None]:
+    yield
+    left = list(servers.running)
+    for server in left:
+        server.close()
+    assert not left, f"Tests left servers running: {left}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show what the servers have printed with a test that fails."""
+    report = yield
+    if report.failed:
+        for server in servers.running:
+            title = f"{type(server).__name__} {server.process and server.process.pid}"
+            report.sections.append((title, server.output[-8000:]))
+    return report

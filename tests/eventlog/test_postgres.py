@@ -1,0 +1,27 @@
+"""What holds on SQLite holds on PostgreSQL: the same tests, on a real server."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import BASE_DIR
+
+SUITES = ("tests/test_database.py", "tests/eventlog/test_database.py", "tests/generations")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_suite_passes_on_postgresql(suite, postgres_server):
+    # A process of its own: Django chooses its database once.
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", suite],
+        cwd=BASE_DIR,
+        env=os.environ | {"DATABASE_URL": postgres_server.url_of("postgres")},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
