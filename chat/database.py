@@ -31,6 +31,7 @@ THREADS = 8  # As many connections, kept open: these threads do not end with a r
 SQLITE_FULL = {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_READONLY"}
 POSTGRES_FULL = {"53100", "25006"}
 GROUP = 64  # At most so many units share a commit.
+END = None  # In place of a unit: there will be no more.
 
 
 async def in_database(unit: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -125,7 +126,6 @@ class _GroupWriter:
     """
 
     def __init__(self) -> None:
-        self._open = True
         self._units: SimpleQueue[Any] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="chat-writer", daemon=True)
         self._thread.start()
@@ -136,26 +136,32 @@ class _GroupWriter:
         return await outcome
 
     def close(self) -> None:
-        self._units.put((self._end, None))
+        self._units.put(END)
         self._thread.join()
 
-    def _end(self) -> None:
-        self._open = False
-
     def _work(self) -> None:
-        while self._open:
-            group = [self._units.get(), *self._waiting(GROUP)]
+        is_last = False
+        while not is_last:
+            # The end is no unit: it must come even where the database is gone.
+            first = self._units.get()
+            is_last = first is END
+            group = [] if is_last else [first, *self._waiting(GROUP)]
             for (_, outcome), (result, error) in zip(group, self._commit(group), strict=True):
-                if outcome is not None:
-                    _tell(outcome, result, error)
+                _tell(outcome, result, error)
         connections.close_all()
 
     def _waiting(self, limit: int) -> Iterator[Any]:
         with suppress(Empty):
             for _ in range(limit):
-                yield self._units.get_nowait()
+                unit = self._units.get_nowait()
+                if unit is END:
+                    self._units.put(END)  # Nothing comes after it.
+                    return
+                yield unit
 
     def _commit(self, group: list[Any]) -> list[tuple[Any, Exception | None]]:
+        if not group:
+            return []
         try:
             if len(group) == 1:
                 return [_attempt(group[0][0])]  # It is a transaction of its own.
