@@ -72,6 +72,13 @@ class NotFound(ChatError):
     default_message = "There is nothing here with that id."
 
 
+class MethodNotAllowed(ChatError):
+    """The address does not take this method; ``Allow`` names those that it takes."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
 class IdempotencyConflict(ChatError):
     """The idempotency key was used before with other content."""
 

@@ -1,4 +1,4 @@
-"""Who is asking: a browser's session or a program's API key, on every transport alike."""
+"""Who is asking: a browser's session, a program's API key, or a guest, on every transport alike."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +13,10 @@ from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
 from chat.background import spawn
+from chat.conf import chat_settings
 from chat.database import in_database, in_transaction
 from chat.errors import Overloaded
+from chat.guests import address_of, guest_at
 from chat.models import ApiKey
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Identity:
     user: "AbstractBaseUser"
     session_key: str | None = None
     api_key_id: UUID | None = None
+    is_guest: bool = False  # Nobody has signed in: the account is that of an address.
     # Before it was looked up: what has changed since then may not have been seen.
     asked_at: float = field(default_factory=monotonic, compare=False)
 
@@ -70,13 +73,34 @@ async def identify_scope(scope: dict[str, Any]) -> Identity | None:
     )
 
 
+async def identify_caller(scope: dict[str, Any]) -> Identity | None:
+    """
+    Return whose request or socket this is, where guests are let in.
+
+    Who sends credentials is judged by them alone: a wrong key makes nobody a
+    guest. None for a stranger while ``OPEN_DIALECTS`` is off.
+    """
+    identity = await identify_scope(scope)
+    sent = {name.lower() for name, _ in scope["headers"]}
+    if identity is not None or b"authorization" in sent or not chat_settings().open_dialects:
+        return identity
+    guest = await in_transaction(guest_at, address_of(scope))
+    return Identity(user=guest, is_guest=True) if guest.is_active else None
+
+
 async def is_valid(identity: Identity) -> bool:
     """Whether an identity found earlier would be found now."""
+    if identity.is_guest:
+        return chat_settings().open_dialects and await in_database(_is_active, identity.user.pk)
     if identity.session_key is not None:
         found = await in_database(_by_session, identity.session_key, monotonic())
         return found is not None and found.user == identity.user
     keys = ApiKey.objects.valid().filter(pk__in=[identity.api_key_id])
     return await in_database(keys.exists)
+
+
+def _is_active(user_id: Any) -> bool:
+    return bool(auth.get_user_model()._default_manager.filter(pk=user_id, is_active=True).exists())
 
 
 async def has_expired(identity: Identity) -> bool:

@@ -1,5 +1,6 @@
 """Which pages may open a socket: a browser sends its cookies with any page's handshake."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from django.http.request import split_domain_port, validate_host
 from chat.conf import chat_settings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+ANY = "*"  # In a list of origins: whichever.
 
 
 class OriginCheck:
@@ -38,11 +40,13 @@ class OriginCheck:
 
     @staticmethod
     def allows(origin: str, scope: Any, headers: dict[bytes, str]) -> bool:
-        wanted = normalise(origin)
-        if wanted is None:
-            return False
-        allowed = chat_settings().allowed_origins or own_origins(scope, headers)
-        return any(wanted == normalise(each) for each in allowed)
+        return is_among(origin, chat_settings().allowed_origins or own_origins(scope, headers))
+
+
+def is_among(origin: str, allowed: Iterable[str]) -> bool:
+    """Tell whether an ``Origin`` header names one of these origins: scheme, host and port."""
+    wanted = normalise(origin)
+    return wanted is not None and any(each == ANY or wanted == normalise(each) for each in allowed)
 
 
 def own_origins(scope: Any, headers: dict[bytes, str]) -> list[str]:
@@ -51,7 +55,8 @@ def own_origins(scope: Any, headers: dict[bytes, str]) -> list[str]:
     domain, _ = split_domain_port(host)
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
         return []
-    secure = scope.get("scheme") == "wss" or getattr(settings, "SECURE_SSL_REDIRECT", False)
+    redirects = getattr(settings, "SECURE_SSL_REDIRECT", False)
+    secure = redirects or scope.get("scheme") in {"wss", "https"}
     return [f"{'https' if secure else 'http'}://{host}"]
 
 

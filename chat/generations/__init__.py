@@ -57,6 +57,7 @@ async def start_generation(
     text: str,
     key: str,
     conversation_id: UUID | None = None,
+    client_id: str | None = None,
     parent_id: UUID | Parent | None = Parent.NEWEST,
     model: str = "",
     agent: str = "",
@@ -67,7 +68,8 @@ async def start_generation(
     Save the user's prompt and start answering it, or queue it behind a running answer.
 
     Without a conversation a new one is begun, or, with a ``history``, the one that
-    it tells of goes on; where there is none, the history is saved in a new one.
+    it tells of goes on; where there is none, the history is saved in a new one. A
+    ``client_id`` names the owner's conversation, which need not be there yet.
     ``options`` are those of `chat.llm.streaming`, and ``stop``. Return when all is
     committed and the answer can be followed in the event log. The run does not
     belong to the caller: it goes on when the caller's connection closes. The same
@@ -83,6 +85,7 @@ async def start_generation(
         agent=agent,
         text=text,
         conversation_id=conversation_id,
+        client_id=client_id,
         parent_id=parent_id,
         history=history,
         options=options,

@@ -45,6 +45,7 @@ class Ask:
     agent: str = ""
     text: str = ""
     conversation_id: UUID | None = None
+    client_id: str | None = None  # What a dialect's client calls a conversation, new or not.
     parent_id: UUID | Parent | None = Parent.NEWEST
     answer_id: UUID | None = None
     worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
@@ -56,6 +57,8 @@ class Ask:
     def fingerprint(self) -> str:
         content = (self.text, self.conversation_id, self.parent_id, self.answer_id)
         choices = [self.model, self.agent]
+        if self.client_id is not None:
+            choices.append(self.client_id)
         if self.history is not None or self.options is not None:
             choices += [repr(self.path_digest), repr(self.options)]
         return hashlib.sha256(repr((*map(str, content), *choices)).encode()).hexdigest()
@@ -117,7 +120,8 @@ def _place(ask: Ask) -> tuple[Message, list[Message], bool]:
         return _prompt_of_answer(ask.user, ask.answer_id), [], False
     if ask.history is not None:
         return _told_prompt(ask, ask.history)
-    return _new_prompt(ask), [], ask.conversation_id is None
+    conversation_id = _conversation_of(ask)
+    return _new_prompt(ask, conversation_id), [], conversation_id is None
 
 
 def _add_rows(
@@ -192,12 +196,12 @@ def _check_room(active: int, running: int) -> None:
         )
 
 
-def _new_prompt(ask: Ask) -> Message:
+def _new_prompt(ask: Ask, conversation_id: UUID | None) -> Message:
     """Return the prompt as it is to be saved, in its conversation, which is."""
-    if ask.conversation_id is None:
+    if conversation_id is None:
         conversation, parent = _new_conversation(ask, ask.text), None
     else:
-        conversation = _lock(ask.user, ask.conversation_id)
+        conversation = _lock(ask.user, conversation_id)
         parent = _find_parent(ask, conversation)
         if not conversation.title:
             conversation.title = told.title_from(ask.text)
@@ -205,9 +209,16 @@ def _new_prompt(ask: Ask) -> Message:
     return Message(conversation=conversation, parent=parent, role=Message.Role.USER, text=ask.text)
 
 
+def _conversation_of(ask: Ask) -> UUID | None:
+    if ask.client_id is None or ask.conversation_id is not None:
+        return ask.conversation_id
+    return Conversation.objects.owned_by(ask.user).id_of(ask.client_id)
+
+
 def _new_conversation(ask: Ask, first_words: str) -> Conversation:
     conversation = Conversation(
         owner_id=ask.user.pk,
+        client_id=ask.client_id,
         title=told.title_from(first_words),
         model=ask.model,
         agent=ask.agent,

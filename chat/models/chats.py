@@ -1,6 +1,7 @@
 """Conversations, their tree of messages, and the generations that write answers."""
 
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -25,6 +26,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
     def search(self, text: str) -> Self:
         return self.filter(title__icontains=text)
 
+    def id_of(self, client_id: str) -> UUID | None:
+        """Return the conversation that a dialect's client calls so."""
+        return self.filter(client_id=client_id).values_list("pk", flat=True).first()
+
     def with_running(self) -> Self:
         """Annotate ``running``: whether an answer is queued or being written."""
         active = Generation.objects.active().filter(conversation=models.OuterRef("pk"))
@@ -46,6 +51,10 @@ class Conversation(models.Model):
         _("model"), max_length=200, blank=True, help_text=_("Empty: the site's default model.")
     )
     agent = models.CharField(_("agent"), max_length=100, blank=True)
+    # What the client of a dialect calls it, after the name of that dialect.
+    client_id = models.CharField(
+        _("client's id"), max_length=300, null=True, blank=True, editable=False
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), default=timezone.now, editable=False)
 
@@ -57,6 +66,11 @@ class Conversation(models.Model):
         ordering = ["-updated_at", "-id"]
         indexes = [
             models.Index(fields=["owner", "-updated_at", "-id"], name="conversation_newest_first"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="one_conversation_per_client_id", fields=["owner", "client_id"]
+            ),
         ]
 
     def __str__(self) -> str:

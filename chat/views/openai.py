@@ -1,40 +1,57 @@
 """The OpenAI-compatible API: models and chat completions, over the one event log."""
 
 import functools
-import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from chat.conf import MAX_BODY_BYTES
-from chat.errors import (
-    ChatError,
-    InternalError,
-    NotAuthenticated,
-    NotFound,
-    PromptTooLong,
-    UnknownModel,
-)
+from chat.errors import ChatError, NotAuthenticated, NotFound, UnknownModel
 from chat.events import encode_json
 from chat.identity import Identity, identify_request
 from chat.llm.registry import available_models
+from chat.views import dialects
 from chat.views.completions import Completion, begin
+from chat.views.dialects import View
 from chat.views.streams import EventStreamResponse, Place
 from chat.wire import openai
 from chat.wire.openai_request import parse_request
 
-logger = logging.getLogger(__name__)
-
-View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
-
 NO_KEY = (
     "Send an API key of this site as 'Authorization: Bearer …'. Keys are made on the account page."
 )
+
+
+def error_response(error: ChatError) -> HttpResponse:
+    """Return one of the site's errors in the dialect's envelope."""
+    response = failure_response(openai.failure_from(error))
+    if error.retry_after is not None:
+        response["Retry-After"] = str(max(1, round(error.retry_after)))
+    if response.status_code == 409:
+        response["x-should-retry"] = "false"  # Clients repeat a 409 by themselves; it stays one.
+    return response
+
+
+def failure_response(failure: openai.Failure) -> HttpResponse:
+    """Return a failure as JSON with its status."""
+    return HttpResponse(
+        failure.body,
+        status=failure.status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _identify(request: HttpRequest) -> Identity:
+    identity = None
+    if "Authorization" in request.headers:
+        identity = await identify_request(request)
+    if identity is None:
+        raise NotAuthenticated(NO_KEY)
+    return identity
 
 
 def endpoint(*methods: str) -> Callable[[View], View]:
@@ -45,26 +62,16 @@ def endpoint(*methods: str) -> Callable[[View], View]:
     """
 
     def decorate(view: View) -> View:
+        answer = dialects.endpoint(*methods, tell=error_response, identify=_identify)(view)
+
         @csrf_exempt
         @functools.wraps(view)
-        async def answer(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
-            try:
-                identity = await _identify(request)
-                if request.method in methods:
-                    response = await view(request, identity, **parameters)
-                else:
-                    response = _refuse_method(methods)
-            except ChatError as exc:
-                response = error_response(exc)
-            except RequestDataTooBig:
-                response = error_response(PromptTooLong(f"At most {MAX_BODY_BYTES} bytes."))
-            except Exception:
-                logger.exception("%s %s failed", request.method, request.path)
-                response = error_response(InternalError())
+        async def numbered(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
+            response = await answer(request, **parameters)
             response["x-request-id"] = f"req_{uuid4().hex}"
             return response
 
-        return answer
+        return numbered
 
     return decorate
 
@@ -116,44 +123,7 @@ async def unknown(request: HttpRequest, identity: Identity, rest: str) -> HttpRe
     raise NotFound("There are /models, /models/{id} and /chat/completions here.")
 
 
-async def _identify(request: HttpRequest) -> Identity:
-    identity = None
-    if "Authorization" in request.headers:
-        identity = await identify_request(request)
-    if identity is None:
-        raise NotAuthenticated(NO_KEY)
-    return identity
-
-
 def _json(value: Any) -> HttpResponse:
     return HttpResponse(
         encode_json(value), content_type="application/json", headers={"Cache-Control": "no-store"}
     )
-
-
-def error_response(error: ChatError) -> HttpResponse:
-    """Return one of the site's errors in the dialect's envelope."""
-    response = failure_response(openai.failure_from(error))
-    if error.retry_after is not None:
-        response["Retry-After"] = str(max(1, round(error.retry_after)))
-    if response.status_code == 409:
-        response["x-should-retry"] = "false"  # Clients repeat a 409 by themselves; it stays one.
-    return response
-
-
-def failure_response(failure: openai.Failure) -> HttpResponse:
-    """Return a failure as JSON with its status."""
-    return HttpResponse(
-        failure.body,
-        status=failure.status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
-
-
-def _refuse_method(methods: tuple[str, ...]) -> HttpResponse:
-    allowed = ", ".join(methods)
-    failure = openai.Failure(status=405, code="method_not_allowed", message=f"Use {allowed}.")
-    response = failure_response(failure)
-    response["Allow"] = allowed
-    return response

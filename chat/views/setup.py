@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from chat import setup_link
+from chat.guests import people
 
 User = get_user_model()
 
@@ -41,7 +42,7 @@ class FirstAccountForm(BaseUserCreationForm):  # type: ignore[type-arg]
         password = self.cleaned_data["password1"]
         try:
             with transaction.atomic():
-                if User._default_manager.exists():
+                if people().exists():
                     raise setup_link.LinkUsed
                 user = User._default_manager.create_superuser(password=password, **values)
                 # Last: whoever loses this race takes back the account just created.
@@ -56,7 +57,7 @@ class FirstAccountForm(BaseUserCreationForm):  # type: ignore[type-arg]
 @require_http_methods(["GET", "HEAD", "POST"])
 def setup(request: HttpRequest, token: str) -> HttpResponse:
     """Create the first account and sign in, once, for whoever holds the link."""
-    if not setup_link.matches(token) or User._default_manager.exists():
+    if not setup_link.matches(token) or people().exists():
         return _gone(request)
     form = FirstAccountForm(request.POST or None)
     if not form.is_valid():

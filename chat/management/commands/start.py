@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
@@ -21,6 +20,7 @@ from django.utils.module_loading import import_string
 from chat import setup_link
 from chat.conf import chat_settings
 from chat.eventlog import BACKENDS, BaseEventLog
+from chat.guests import people
 from chat.llm.registry import default_model
 from chat.management.data_folder import FolderInUse, hold
 from chat.management.limits import give_up_the_vanished
@@ -80,7 +80,7 @@ class Command(BaseCommand):
 
     def _offer_setup(self) -> str:
         """Return the token of a new set-up link, or nothing where there is an account."""
-        if get_user_model()._default_manager.exists():
+        if people().exists():
             setup_link.forget()
             return ""
         return setup_link.renew()
