@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 QUEUE = "chat"
 # Until a queue that broke off, with the database, is read again.
 RETRY_SECONDS = 2.0
+# Until what was handed out is found although the word of it was lost.
+POLL_SECONDS = 1.0
 
 
 class ProcrastinateEngine(InlineEngine):
@@ -150,6 +152,7 @@ async def _read_queue(stopping: asyncio.Event) -> None:
                 queues=[QUEUE],
                 concurrency=chat_settings().worker_concurrency,
                 install_signal_handlers=False,
+                fetch_job_polling_interval=POLL_SECONDS,
                 # Runs go on without whoever awaits them here.
                 shutdown_graceful_timeout=0,
                 delete_jobs="always",
