@@ -146,7 +146,7 @@ def restart(site) -> float:
     return drained
 
 
-def test_a_rolling_restart_loses_no_prompt_and_no_byte(two_sites):
+def test_d04_a_rolling_restart_loses_no_prompt_and_no_byte(two_sites):
     changes = {
         "rate=10r/s": "rate=1000r/s",
         "limit_conn chat_connections 40": "limit_conn chat_connections 400",

@@ -108,9 +108,11 @@ def _uuid(value: Any) -> str:
 
 
 @contextmanager
-def one_process(kind: type[Site] = DoomedSite, **env: Any) -> Iterator[Scene]:
+def one_process(
+    kind: type[Site] = DoomedSite, *, upstream: Any = None, **env: Any
+) -> Iterator[Scene]:
     """A site on SQLite."""
-    with kind(env=LIMITS | env) as site:
+    with kind(upstream=upstream, env=LIMITS | env) as site:
         people = People(site)
         try:
             yield Scene([site], people)

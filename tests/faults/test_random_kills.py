@@ -1,10 +1,12 @@
-"""D02: processes are killed at random, again and again, under people who chat."""
+"""D02, D03: processes are killed, or told to end, again and again, under people who chat."""
 
 import asyncio
 import os
 import random
+import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,11 +14,14 @@ import pytest
 from tests.faults.clients import chatter
 from tests.faults.conftest import IS_FULL
 from tests.faults.sites import RECOVERY, SLACK, Scene, one_process, two_processes
+from tests.servers import DaphneSite, Site, UvicornSite
 
 CYCLES = int(os.environ.get("FAULT_CYCLES", "200" if IS_FULL else "5"))
 CLIENTS = int(os.environ.get("FAULT_CLIENTS", "20" if IS_FULL else "6"))
 MODELS = ["openai:words:60@60", "openai:words:20@100", "openai:echo", "openai:words:300@150"]
 PATIENCE = 60.0  # For those who talk when the last kill is over.
+ENDS = int(os.environ.get("FAULT_ENDS", "50"))
+DRAIN_SECONDS, MARGIN = 2, 5  # A process told to end has so long, and so much longer at most.
 
 
 def test_d02_random_kills_of_one_process_lose_nothing():
@@ -38,12 +43,32 @@ def test_d02_random_kills_of_two_processes_on_redis_lose_nothing(postgres_server
         run(scene, may_expire=True)
 
 
-def run(scene: Scene, **options: Any) -> None:
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", [DaphneSite, UvicornSite])
+def test_d03_a_process_told_to_end_in_mid_answer_loses_nothing(kind):
+    drain = {"CHAT_DRAIN_SECONDS": str(DRAIN_SECONDS), "CHAT_DRAIN_JITTER_SECONDS": "1"}
+    with one_process(kind, **drain) as scene:
+        run(scene, end=tell_to_end, cycles=ENDS)
+
+
+def tell_to_end(site: Site) -> None:
+    site.signal(signal.SIGTERM)
+    assert site.wait(DRAIN_SECONDS + MARGIN + SLACK) == 0, site.output
+
+
+def run(
+    scene: Scene,
+    *,
+    end: Callable[[Site], Any] = Site.kill,
+    cycles: int = CYCLES,
+    **options: Any,
+) -> None:
     seed = random.randrange(10**6)
-    turns, seconds = asyncio.run(kill_again_and_again(scene, random.Random(seed), **options))
+    ending = end_again_and_again(scene, random.Random(seed), end=end, cycles=cycles, **options)
+    turns, seconds = asyncio.run(ending)
     found = scene.judge()
     kinds = dict(Counter(finding.kind for finding in found))
-    figures = f"{CYCLES} kills, {CLIENTS} clients, {turns} turns, {len(found)} findings {kinds}"
+    figures = f"{cycles} ends, {CLIENTS} clients, {turns} turns, {len(found)} findings {kinds}"
     print(f"\n{figures}; settled after {seconds:.1f} s; seed {seed}")  # noqa: T201 - for -s
     assert found == []
     assert seconds < RECOVERY + SLACK
@@ -51,8 +76,8 @@ def run(scene: Scene, **options: Any) -> None:
     assert len(scene.history.rows) >= turns
 
 
-async def kill_again_and_again(
-    scene: Scene, rng: random.Random, **options: Any
+async def end_again_and_again(
+    scene: Scene, rng: random.Random, *, end: Callable[[Site], Any], cycles: int, **options: Any
 ) -> tuple[int, float]:
     over = False
     turns = 0
@@ -69,10 +94,10 @@ async def kill_again_and_again(
 
     talking = [asyncio.create_task(talk(number)) for number in range(CLIENTS)]
     await asyncio.sleep(1)
-    for _ in range(CYCLES):
+    for _ in range(cycles):
         await asyncio.sleep(rng.uniform(0.0, 2.0))
         site = rng.choice(scene.sites)
-        await asyncio.to_thread(site.kill)
+        await asyncio.to_thread(end, site)
         await asyncio.to_thread(site.start)
     up = time.monotonic()
     over = True
