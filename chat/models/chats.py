@@ -112,6 +112,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
         )
         return self.exclude(role=Message.Role.USER).exclude(models.Exists(removed))
 
+    def open_ends(self) -> Self:
+        """Prompts that nothing follows, not even an empty answer: what a fork may end with."""
+        followed = Message.objects.filter(parent=models.OuterRef("pk"))
+        return self.filter(role=Message.Role.USER).exclude(models.Exists(followed))
+
 
 class Message(models.Model):
     """
