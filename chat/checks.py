@@ -137,6 +137,21 @@ def check_models(app_configs: Apps, **kwargs: Any) -> Found:
 
 
 @register()
+def check_agents(app_configs: Apps, **kwargs: Any) -> Found:
+    """E009: one that is not there, or is given what it does not know."""
+    from chat.agents.needs import what_is_wrong
+
+    agents = _configured().get("AGENTS", {})
+    entries = agents.items() if isinstance(agents, Mapping) else ()  # E002 has said so.
+    hint = 'Write {"name": {"class": "dotted.path.of_a_function", "argument": …}}.'
+    return [
+        Error(f"CHAT['AGENTS'][{name!r}] {problem}.", hint=hint, id="chat.E009")
+        for name, entry in entries
+        for problem in what_is_wrong(name, entry)
+    ]
+
+
+@register()
 def check_asgi(app_configs: Apps, **kwargs: Any) -> Found:
     found: Found = []
     if not getattr(settings, "ASGI_APPLICATION", None):

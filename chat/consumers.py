@@ -132,7 +132,11 @@ class ChatConsumer(Socket):
                 await self.send_accepted(frame.id, accepted)
             case frames.Regenerate():
                 accepted = await regenerate(
-                    user, message_id=frame.message, key=frame.id, model=frame.model
+                    user,
+                    message_id=frame.message,
+                    key=frame.id,
+                    model=frame.model,
+                    agent=frame.agent,
                 )
                 await self.send_accepted(frame.id, accepted)
             case frames.Follow():

@@ -184,6 +184,13 @@ class UnknownModel(ChatError):
     status = 404
 
 
+class UnknownAgent(ChatError):
+    """No agent has that name."""
+
+    code = "unknown_agent"
+    status = 404
+
+
 class ModelError(ChatError):
     """Base class for what ends a generation as ``failed``."""
 

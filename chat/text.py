@@ -3,6 +3,9 @@
 import re
 
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
+_SECRETS = re.compile(r"(?i)(bearer\s+|\b(?:sk|gsk|pk|key)[-_])[\w.*-]{4,}")
+
+MAX_EVENT_CHARS = 16_384  # Larger deltas are split, so that no reader gets a huge frame.
 
 
 def clean_text(text: str) -> str:
@@ -16,3 +19,15 @@ def clean_text(text: str) -> str:
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return joined.replace("\x00", "\ufffd")
+
+
+def hide_secrets(text: str) -> str:
+    """Replace what looks like a key of a provider by an ellipsis."""
+    return _SECRETS.sub(r"\1…", text)
+
+
+def split_text(text: str) -> list[str]:
+    """Return a text in parts that are fit for one event each, none if it is empty."""
+    if len(text) <= MAX_EVENT_CHARS:
+        return [text] if text else []
+    return [text[i : i + MAX_EVENT_CHARS] for i in range(0, len(text), MAX_EVENT_CHARS)]

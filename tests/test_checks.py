@@ -212,3 +212,40 @@ class ModelTests(SimpleTestCase):
     @override_settings(CHAT={"MODELS": {"x": {"class": "a.package.Model", "temperature": 0}}})
     def test_a_path_with_arguments_is_accepted(self):
         self.assertEqual(checks.check_models(None), [])
+
+
+class AgentTests(SimpleTestCase):
+    def test_an_entry_that_is_not_there_is_an_error(self):
+        for entry, words in {
+            None: "dotted path",
+            "nodots": "dotted path",
+            "nowhere.to.be_found": "not there",
+            "chat.agents.router.nothing": "nothing",
+        }.items():
+            with self.subTest(entry=entry), override_settings(CHAT={"AGENTS": {"x": entry}}):
+                (found,) = checks.check_agents(None)
+                self.assertEqual(found.id, "chat.E009")
+                self.assertIn(words, found.msg)
+
+    def test_an_argument_that_the_built_in_agent_does_not_know_is_an_error(self):
+        entry = {"class": "chat.agents.router.build", "refusl": "No."}
+        with override_settings(CHAT={"AGENTS": {"router": entry}}):
+            (found,) = checks.check_agents(None)
+        self.assertIn("'refusl'", found.msg)
+
+    def test_a_name_must_fit(self):
+        for name in ("", "x" * 101, 3):
+            entry = {name: "chat.agents.router.build"}
+            with self.subTest(name=name), override_settings(CHAT={"AGENTS": entry}):
+                self.assertEqual(ids(checks.check_agents(None)), ["chat.E009"])
+
+    @override_settings(
+        CHAT={
+            "AGENTS": {
+                "router": {"class": "chat.agents.router.build", "refusal": "No."},
+                "other": {"class": "tests.agents.graphs.greeter", "greeting": "Hi"},
+            }
+        }
+    )
+    def test_functions_with_arguments_are_accepted(self):
+        self.assertEqual(checks.check_agents(None), [])

@@ -42,7 +42,8 @@ from django.urls import get_resolver
 get_resolver().url_patterns
 import chat.consumers, chat.routing, chatsite.asgi
 loaded = {name.partition(".")[0] for name in sys.modules}
-print(*sorted(loaded & {"langchain_core", "langchain_community", "langsmith", "openai"}))
+LIBRARIES = {"langchain_core", "langchain_community", "langgraph", "langsmith", "openai"}
+print(*sorted(loaded & LIBRARIES))
 """
 
 

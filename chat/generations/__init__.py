@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
+from chat.agents.registry import check_agent_name
 from chat.background import spawn
 from chat.bus import bus
 from chat.database import in_database, in_transaction
@@ -60,7 +61,7 @@ async def start_generation(
     client_id: str | None = None,
     parent_id: UUID | Parent | None = Parent.NEWEST,
     model: str = "",
-    agent: str = "",
+    agent: str | None = None,
     history: Sequence[Turn] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Accepted:
@@ -69,12 +70,12 @@ async def start_generation(
 
     Without a conversation a new one is begun, or, with a ``history``, the one that
     it tells of goes on; where there is none, the history is saved in a new one. A
-    ``client_id`` names the owner's conversation, which need not be there yet.
-    ``options`` are those of `chat.llm.streaming`, and ``stop``. Return when all is
-    committed and the answer can be followed in the event log. The run does not
-    belong to the caller: it goes on when the caller's connection closes. The same
-    ``key`` with the same content returns the same generation for 24 hours. Errors:
-    see `chat.generations.accept`; UnknownModel.
+    ``client_id`` names the owner's conversation, which need not be there yet. For
+    ``agent`` see Ask. ``options`` are those of `chat.llm.streaming`, and ``stop``.
+    Return when all is committed and the answer can be followed in the event log. The
+    run goes on when the caller's connection closes. The same ``key`` with the same
+    content returns the same generation for 24 hours. Errors: see
+    `chat.generations.accept`; UnknownModel, UnknownAgent.
     """
     ask = Ask(
         user=user,
@@ -94,7 +95,12 @@ async def start_generation(
 
 
 async def regenerate(
-    user: "AbstractBaseUser", *, message_id: UUID, key: str, model: str = ""
+    user: "AbstractBaseUser",
+    *,
+    message_id: UUID,
+    key: str,
+    model: str = "",
+    agent: str | None = None,
 ) -> Accepted:
     """
     Answer a prompt again, beside the answer ``message_id``, which stays.
@@ -108,6 +114,7 @@ async def regenerate(
         worker=engine().worker,
         default_model=default,
         model=model,
+        agent=agent,
         answer_id=message_id,
     )
     return await _start(ask)
@@ -166,6 +173,8 @@ async def _start(ask: Ask) -> Accepted:
     refuse_when_draining()
     if ask.model:
         check_model_name(ask.model)
+    if ask.agent:
+        check_agent_name(ask.agent)
     # Detached: a client that leaves between commit and start must not leave
     # behind a generation that is running in the database alone.
     outcome: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()

@@ -42,7 +42,7 @@ class Ask:
     key: str
     default_model: str
     model: str = ""  # As the client named it; a new conversation keeps it.
-    agent: str = ""
+    agent: str | None = None  # None: the conversation's own. Empty: none, for this answer.
     text: str = ""
     conversation_id: UUID | None = None
     client_id: str | None = None  # What a dialect's client calls a conversation, new or not.
@@ -56,7 +56,7 @@ class Ask:
     @property
     def fingerprint(self) -> str:
         content = (self.text, self.conversation_id, self.parent_id, self.answer_id)
-        choices = [self.model, self.agent]
+        choices = [self.model, self.agent or ""]
         if self.client_id is not None:
             choices.append(self.client_id)
         if self.history is not None or self.options is not None:
@@ -141,6 +141,7 @@ def _add_rows(
         worker=worker,
         epoch=1 if worker else 0,
         model=ask.model or conversation.model or ask.default_model,
+        agent=conversation.agent if ask.agent is None else ask.agent,
         idempotency_key=ask.key,
         fingerprint=ask.fingerprint,
         path_digest=ask.path_digest,
@@ -221,7 +222,7 @@ def _new_conversation(ask: Ask, first_words: str) -> Conversation:
         client_id=ask.client_id,
         title=told.title_from(first_words),
         model=ask.model,
-        agent=ask.agent,
+        agent=ask.agent or "",
     )
     Conversation.objects.bulk_create([conversation])
     return conversation
@@ -242,15 +243,24 @@ def _told_prompt(ask: Ask, history: Sequence[told.Turn]) -> tuple[Message, list[
 
 def _find_parent(ask: Ask, conversation: Conversation) -> Message | None:
     if isinstance(ask.parent_id, Parent):
-        return conversation.messages.answers().order_by("-id").first()
+        return _newest_end(conversation)
     if ask.parent_id is None:
         return None
     parent = conversation.messages.filter(pk=ask.parent_id).first()
     if parent is None:
         raise NotFound
-    if parent.role == Message.Role.USER:
+    if parent.role == Message.Role.USER and parent.children.exists():
         raise BadRequest("parent: name an answer, or null to begin at the root.")
     return parent
+
+
+def _newest_end(conversation: Conversation) -> Message | None:
+    answer = conversation.messages.answers().order_by("-id").first()
+    if conversation.forked_from_id is None:
+        return answer
+    prompt = conversation.messages.open_ends().order_by("-id").first()
+    ends = [end for end in (answer, prompt) if end is not None]
+    return max(ends, key=lambda end: end.pk, default=None)
 
 
 def _prompt_of_answer(user: "AbstractBaseUser", answer_id: UUID) -> Message:

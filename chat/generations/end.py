@@ -1,6 +1,6 @@
 """How a generation ends, told from its events and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from chat.errors import ChatError, InternalError
 from chat.eventlog.ends import end_data
 from chat.events import Event, EventKind
-from chat.models import Generation
+from chat.models import Generation, Step
 
 Status = Generation.Status
 
@@ -21,6 +21,7 @@ class Facts:
     finish_reason: str = ""
     usage: dict[str, int] | None = None
     error: dict[str, Any] | None = None
+    steps: Sequence[Step] = ()  # Those of an agent that are not saved as they ended.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

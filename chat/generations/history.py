@@ -29,6 +29,15 @@ WITH RECURSIVE path(id, parent_id, role, depth) AS (
 SELECT m.role, m.text FROM path JOIN chat_message m ON m.id = path.id
 WHERE path.depth > %s AND path.role = 'system' ORDER BY path.depth
 """
+_WHOLE_PATH = """
+WITH RECURSIVE path(id, parent_id, depth) AS (
+    SELECT id, parent_id, 0 FROM chat_message WHERE id = %s
+  UNION ALL
+    SELECT m.id, m.parent_id, path.depth + 1
+    FROM chat_message m JOIN path ON m.id = path.parent_id
+)
+SELECT m.* FROM path JOIN chat_message m ON m.id = path.id ORDER BY path.depth DESC
+"""
 
 MAX_TURNS = 400
 
@@ -57,6 +66,11 @@ def history_before(message: Message, *, limit_chars: int) -> list[tuple[str, str
         if text and fits:
             history.append((role, text))
     return history[::-1]
+
+
+def path_to(message: Message) -> list[Message]:
+    """Return all messages from the root of the tree to this one, that one included."""
+    return list(Message.objects.raw(_WHOLE_PATH, [to_column(message.pk)]))
 
 
 def split_system(history: list[tuple[str, str]]) -> tuple[str | None, list[tuple[str, str]]]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from chat.conf import chat_settings
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
-from chat.generations import lookups
+from chat.generations import lookups, steps
 from chat.generations.end import End
 from chat.generations.history import history_before, split_system
 from chat.generations.workers import worker_id
@@ -39,13 +39,16 @@ class Run:
     prompt: str
     system: str | None = None  # What the conversation itself tells the model; None: the site's.
     options: Mapping[str, Any] = field(default_factory=dict)
+    agent: str = ""  # Who answers instead of the model by itself.
+    first_sequence: int = 0  # Of its steps.
     saved_text: str = ""  # Of an earlier writer, as far as it was saved apart from the log.
     stored: Sequence[Event] = ()  # What the log has of it already.
 
     @property
     def started(self) -> dict[str, str]:
         """The data of its first event."""
-        return {"model": self.model, "message": str(self.message_id)}
+        data = {"model": self.model, "message": str(self.message_id)}
+        return data | ({"agent": self.agent} if self.agent else {})
 
 
 def load_run(generation: Generation) -> Run:
@@ -66,6 +69,8 @@ def load_run(generation: Generation) -> Run:
         prompt=prompt,
         system=system,
         options=generation.options or {},
+        agent=generation.agent,
+        first_sequence=steps.first_sequence(generation) if generation.agent else 0,
         saved_text=generation.message.text,
     )
 
@@ -161,13 +166,19 @@ def end_run(run: Run, end: End) -> bool:
     )
     if changed:
         Message.objects.filter(pk=run.message_id).update(text=end.text, reasoning=end.reasoning)
+        if run.agent:
+            steps.close(run.generation_id, facts.steps, text=end.text)
     return bool(changed) or owned.filter(status=end.status, cursor=end.cursor).exists()
 
 
 def end_unlogged(generation_id: UUID, epoch: int, status: Status) -> bool:
     """End a running generation whose events are lost; the text saved so far stays."""
     orphan = Generation.objects.running().filter(pk=generation_id, epoch=epoch)
-    return bool(orphan.update(status=status, ended_at=timezone.now()))
+    changed = orphan.update(status=status, ended_at=timezone.now())
+    if changed:
+        text = Message.objects.values_list("text", flat=True).get(generation=generation_id)
+        steps.close(generation_id, text=text)
+    return bool(changed)
 
 
 def stop_queued(generation_id: UUID) -> bool:

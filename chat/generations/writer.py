@@ -1,21 +1,23 @@
 """The one writer of a generation: it runs the chain and appends what comes to the log."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
+from chat.agents.run import stream_agent
 from chat.chain import Piece, stream_answer
 from chat.conf import chat_settings
 from chat.errors import AnswerTooLong, GenerationTimeout
 from chat.eventlog import BaseEventLog
 from chat.events import EventKind
 from chat.generations.end import Facts, as_chat_error
+from chat.generations.journal import Journal
 from chat.generations.turns import Run
-
-MAX_EVENT_CHARS = 16_384  # Larger deltas are split, so that no reader gets a huge frame.
+from chat.text import split_text
 
 
 class Writer:
@@ -33,6 +35,7 @@ class Writer:
         self._first_delta_at: datetime | None = None
         self._finish_reason = ""
         self._usage: dict[str, int] | None = None
+        self._journal: Journal | None = None
 
     async def write(self, *, has_started: bool = False) -> None:
         """Write the answer to its natural end. Raise a ChatError when there is none."""
@@ -42,27 +45,34 @@ class Writer:
             await self._add(EventKind.STARTED, **run.started)
         try:
             async with asyncio.timeout(settings.max_generation_seconds):
-                answer = stream_answer(
-                    model=run.model,
-                    system=settings.system_prompt if run.system is None else run.system,
-                    history=run.history,
-                    prompt=run.prompt,
-                    options=run.options,
-                )
-                async with aclosing(answer) as pieces:
+                async with aclosing(self._answer(settings.system_prompt)) as pieces:
                     async for piece in pieces:
                         await self._take(piece, settings.max_answer_bytes)
                 await self.log.flush(run.generation_id)
         except TimeoutError:
             raise GenerationTimeout from None
 
+    def _answer(self, system: str) -> AsyncGenerator[Piece, None]:
+        run = self.run
+        asked: dict[str, Any] = {
+            "model": run.model,
+            "system": system if run.system is None else run.system,
+            "history": run.history,
+            "prompt": run.prompt,
+            "options": run.options,
+        }
+        if not run.agent:
+            return stream_answer(**asked)
+        self._journal = Journal(run)
+        return self._journal.keep(stream_agent(run.agent, **asked))
+
     async def _take(self, piece: Piece, max_bytes: int) -> None:
         if piece.step:
             await self._add(EventKind.STEP, **piece.step)
-        for part in _split(piece.reasoning):
+        for part in split_text(piece.reasoning):
             self._measure(part, max_bytes)
             await self._add(EventKind.REASONING, text=part)
-        for part in _split(piece.text):
+        for part in split_text(piece.text):
             self._measure(part, max_bytes)
             await self._add(EventKind.DELTA, text=part)
             self._first_delta_at = self._first_delta_at or timezone.now()
@@ -84,10 +94,5 @@ class Writer:
             finish_reason=self._finish_reason,
             usage=self._usage,
             error=as_chat_error(error).as_dict() if error else None,
+            steps=self._journal.unfinished(error) if self._journal else (),
         )
-
-
-def _split(text: str) -> list[str]:
-    if len(text) <= MAX_EVENT_CHARS:
-        return [text] if text else []
-    return [text[i : i + MAX_EVENT_CHARS] for i in range(0, len(text), MAX_EVENT_CHARS)]

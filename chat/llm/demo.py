@@ -10,7 +10,8 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from chat.llm import demo_texts
+from chat.llm import demo_choices, demo_texts
+from chat.llm.choices import read_which
 from chat.llm.streaming import StreamingChat, message_chunk
 
 TOKEN = re.compile(r"\s*\w{1,6}|\s*[^\w\s]+|\s+")
@@ -21,7 +22,8 @@ class DemoChatModel(StreamingChat):
     """
     Answer at a human pace, in the form that was asked for.
 
-    The same prompt gets the same answer. A pace of 0 means "at once". Ends
+    The same prompt gets the same answer, and the question which of some words
+    fits a message gets one of them. A pace of 0 means "at once". Ends
     before a ``stop`` and at a length that it is asked for.
     """
 
@@ -36,7 +38,10 @@ class DemoChatModel(StreamingChat):
     ) -> AsyncGenerator[AIMessageChunk, None]:
         prompt = str(messages[-1].text)
         rng = random.Random(prompt)  # noqa: S311 - It varies a pace.
-        reasoning, answer = demo_texts.answer_to(prompt, rng)
+        if question := read_which(prompt):
+            reasoning, answer = "", demo_choices.choose(question)
+        else:
+            reasoning, answer = demo_texts.answer_to(prompt, rng)
         thoughts, tokens = TOKEN.findall(reasoning), TOKEN.findall(_before(stop or (), answer))
         limit = options.get("max_completion_tokens") or options.get("max_tokens") or sys.maxsize
         is_cut = len(thoughts) + len(tokens) > limit

@@ -3,6 +3,8 @@
 import random
 import re
 
+from chat.llm.demo_snippets import SNIPPETS
+
 NOTE = (
     "> This is the **demonstration model**: it knows the form you asked for, not the facts. "
     "To talk to a real one, set `OPENAI_API_KEY`, or `OPENAI_BASE_URL` for any compatible server, "
@@ -23,108 +25,6 @@ LANGUAGES = {
     "python": r"\bpython\b",
 }
 
-SNIPPETS = {
-    "python": '''\
-from collections import Counter
-
-
-def most_common_words(text: str, *, limit: int = 3) -> list[tuple[str, int]]:
-    """Return the words that occur most often, the most frequent first."""
-    words = (word.strip(".,;:!?").lower() for word in text.split())
-    return Counter(filter(None, words)).most_common(limit)
-
-
-print(most_common_words("the quick fox and the lazy dog and the moon"))''',
-    "javascript": """\
-const groupBy = (items, keyOf) =>
-  items.reduce((groups, item) => {
-    (groups[keyOf(item)] ??= []).push(item);
-    return groups;
-  }, {});
-
-console.log(groupBy(["ant", "bee", "bear"], (word) => word[0]));""",
-    "typescript": """\
-function groupBy<T, K extends string>(items: T[], keyOf: (item: T) => K): Record<K, T[]> {
-  const groups = {} as Record<K, T[]>;
-  for (const item of items) {
-    (groups[keyOf(item)] ??= []).push(item);
-  }
-  return groups;
-}""",
-    "rust": """\
-use std::collections::HashMap;
-
-fn count_words(text: &str) -> HashMap<&str, usize> {
-    let mut counts = HashMap::new();
-    for word in text.split_whitespace() {
-        *counts.entry(word).or_insert(0) += 1;
-    }
-    counts
-}""",
-    "go": """\
-package main
-
-import (
-\t"fmt"
-\t"strings"
-)
-
-func main() {
-\tcounts := map[string]int{}
-\tfor _, word := range strings.Fields("the cat and the dog") {
-\t\tcounts[word]++
-\t}
-\tfmt.Println(counts)
-}""",
-    "java": """\
-import java.util.List;
-import java.util.stream.Collectors;
-
-record Word(String text, int count) {
-    static List<Word> frequent(List<Word> words, int least) {
-        return words.stream().filter(w -> w.count() >= least).collect(Collectors.toList());
-    }
-}""",
-    "bash": """\
-#!/usr/bin/env bash
-set -euo pipefail
-
-# The ten largest files below a folder.
-find "${1:-.}" -type f -printf '%s\\t%p\\n' | sort -rn | head -n 10""",
-    "sql": """\
-SELECT author.name, COUNT(*) AS books, MAX(book.published_on) AS latest
-FROM author
-JOIN book ON book.author_id = author.id
-GROUP BY author.name
-HAVING COUNT(*) > 1
-ORDER BY books DESC;""",
-    "html": """\
-<article>
-  <h2>Reading list</h2>
-  <ul>
-    <li><a href="/first/">A first book</a></li>
-    <li><a href="/second/">A second one</a></li>
-  </ul>
-</article>""",
-    "css": """\
-.cards {
-  display: grid;
-  grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr));
-  gap: 1.5rem;
-}""",
-    "c": """\
-#include <stdio.h>
-
-int main(void) {
-    int fibonacci[10] = {0, 1};
-    for (int i = 2; i < 10; i++)
-        fibonacci[i] = fibonacci[i - 1] + fibonacci[i - 2];
-    for (int i = 0; i < 10; i++)
-        printf("%d ", fibonacci[i]);
-    return 0;
-}""",
-}
-
 OPENINGS = (
     "Happy to.",
     "Of course.",
@@ -140,15 +40,33 @@ ASKING = re.compile(
     r"|table( of)?|poem|of|for|that|which|in|on)\b[\s,:]*",
     re.IGNORECASE,
 )
+# What an agent writes before a prompt, to say in which form it is to be answered.
+INSTRUCTION = re.compile(
+    r"\s*please (respond|answer|generate)\b[^:\n]*\bfollowing\b[^:\n]*: ", re.IGNORECASE
+)
 
 
 def answer_to(prompt: str, rng: random.Random) -> tuple[str, str]:
     """Return the reasoning, which may be empty, and the answer in Markdown."""
+    form, prompt = _read(prompt)
     topic = topic_of(prompt)
-    form = form_of(prompt)
     text = FORMS[form](prompt, topic, rng)
     thinks = form in {"code", "explanation"} and len(prompt) > 40
     return (_reasoning(topic, form) if thinks else ""), f"{text}\n\n{NOTE}\n"
+
+
+def _read(prompt: str) -> tuple[str, str]:
+    """Return the form to answer in, and the prompt without an instruction before it."""
+    instruction = INSTRUCTION.match(prompt)
+    if instruction is None:
+        return form_of(prompt), prompt
+    asked, prompt = instruction[0], prompt[instruction.end() :]
+    if "only" in asked and form_of(asked) == "code":
+        return "snippet", prompt
+    form = form_of(asked)
+    if form == "explanation" and form_of(prompt) in {"table", "list"}:
+        form = form_of(prompt)
+    return form, prompt
 
 
 def form_of(prompt: str) -> str:
@@ -248,6 +166,11 @@ def _code(prompt: str, topic: str, rng: random.Random) -> str:
     )
 
 
+def _snippet(prompt: str, topic: str, rng: random.Random) -> str:
+    language = language_of(prompt)
+    return f"```{language}\n{SNIPPETS[language]}\n```"
+
+
 def _list(prompt: str, topic: str, rng: random.Random) -> str:
     return (
         f"{rng.choice(OPENINGS)} For **{topic}**:\n\n"
@@ -291,6 +214,7 @@ FORMS = {
     "poem": _poem,
     "table": _table,
     "code": _code,
+    "snippet": _snippet,
     "list": _list,
     "explanation": _explanation,
 }

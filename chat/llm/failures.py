@@ -25,6 +25,7 @@ from chat.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from chat.text import hide_secrets
 
 logger = logging.getLogger("chat.llm")
 
@@ -34,7 +35,6 @@ CONTEXT_WORDS = re.compile(
     r"|exceeds? the (available )?context|string_above_max_length",
     re.IGNORECASE,
 )
-SECRETS = re.compile(r"(?i)(bearer\s+|\b(?:sk|gsk|pk|key)[-_])[\w.*-]{4,}")
 WORDS = {
     "rate_limit": UpstreamRateLimited,
     "insufficient_quota": UpstreamRateLimited,
@@ -49,7 +49,7 @@ WORDS = {
 
 def printable(words: object) -> str:
     """Return a provider's words fit for one log line: short, escaped, without a key."""
-    text = SECRETS.sub(r"\1…", str(words)[: 4 * MAX_LOGGED])
+    text = hide_secrets(str(words)[: 4 * MAX_LOGGED])
     escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return escaped if len(escaped) <= MAX_LOGGED else f"{escaped[:MAX_LOGGED]}…"
 

@@ -10,6 +10,7 @@ from chat.models.chats import (
     MessageQuerySet,
 )
 from chat.models.logs import StoredEvent, Worker
+from chat.models.steps import Step, StepQuerySet
 
 __all__ = [
     "ApiKey",
@@ -20,6 +21,8 @@ __all__ = [
     "GenerationQuerySet",
     "Message",
     "MessageQuerySet",
+    "Step",
+    "StepQuerySet",
     "StoredEvent",
     "Worker",
 ]

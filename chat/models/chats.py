@@ -50,10 +50,31 @@ class Conversation(models.Model):
     model = models.CharField(
         _("model"), max_length=200, blank=True, help_text=_("Empty: the site's default model.")
     )
-    agent = models.CharField(_("agent"), max_length=100, blank=True)
+    agent = models.CharField(
+        _("agent"), max_length=100, blank=True, help_text=_("Empty: the model answers by itself.")
+    )
     # What the client of a dialect calls it, after the name of that dialect.
     client_id = models.CharField(
         _("client's id"), max_length=300, null=True, blank=True, editable=False
+    )
+    # Where it comes from, if it began as a copy of another one's path.
+    forked_from = models.ForeignKey(
+        "Message",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="forks",
+        editable=False,
+        verbose_name=_("forked from"),
+    )
+    forked_at_step = models.ForeignKey(
+        "Step",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="forks",
+        editable=False,
+        verbose_name=_("forked at step"),
     )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), default=timezone.now, editable=False)
@@ -90,6 +111,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
             started_at=None,
         )
         return self.exclude(role=Message.Role.USER).exclude(models.Exists(removed))
+
+    def open_ends(self) -> Self:
+        """Prompts that nothing follows, not even an empty answer: what a fork may end with."""
+        followed = Message.objects.filter(parent=models.OuterRef("pk"))
+        return self.filter(role=Message.Role.USER).exclude(models.Exists(followed))
 
 
 class Message(models.Model):
@@ -188,6 +214,8 @@ class Generation(models.Model):
         _("status"), max_length=11, choices=Status.choices, default=Status.QUEUED
     )
     model = models.CharField(_("model"), max_length=200)
+    # The default is the database's too: until they end, older processes do not know the column.
+    agent = models.CharField(_("agent"), max_length=100, blank=True, default="", db_default="")
     idempotency_key = models.CharField(
         _("idempotency key"), max_length=128, null=True, blank=True, editable=False
     )

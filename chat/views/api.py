@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Header, Query
 
+from chat.agents.registry import available_agents
 from chat.database import in_database
 from chat.errors import NotFound
 from chat.failpoints import reach
@@ -20,10 +21,12 @@ from chat.generations import (
     start_generation,
     stop_generation,
 )
+from chat.generations.forks import fork_conversation
+from chat.generations.steps import steps_of
 from chat.identity import Identity
 from chat.llm.registry import available_models
 from chat.models import Generation
-from chat.views import conversations, schemas
+from chat.views import agent_schemas, conversations, schemas
 from chat.views.door import api as api
 from chat.views.schemas import ERRORS
 from chat.views.streams import Place, event_stream, long_poll, parse_cursor
@@ -32,6 +35,13 @@ from chat.views.streams import Place, event_stream, long_poll, parse_cursor
 @api.get("/models/", response={200: schemas.Models, **ERRORS}, summary="List models")
 async def list_models(request: HttpRequest) -> Any:
     return {"items": [schemas.as_model(model) for model in await available_models()]}
+
+
+@api.get(
+    "/agents/", response={200: agent_schemas.Agents, **ERRORS}, summary="List agents and graphs"
+)
+async def list_agents(request: HttpRequest) -> Any:
+    return {"items": [agent_schemas.as_agent(agent) for agent in await available_agents()]}
 
 
 @api.get(
@@ -119,8 +129,20 @@ async def send_message(
         conversation_id=conversation_id,
         parent_id=payload.parent if "parent" in payload.model_fields_set else Parent.NEWEST,
         model=payload.model,
+        agent=payload.agent,
     )
     return await _answer(request, start)
+
+
+@api.post(
+    "/conversations/{uuid:conversation_id}/fork/",
+    response={201: schemas.Conversation, **ERRORS},
+    summary="Begin a conversation with a copy of what led to a message or a step",
+)
+async def fork(request: HttpRequest, conversation_id: UUID, payload: schemas.Fork) -> Any:
+    return 201, await fork_conversation(
+        _user(request), conversation_id, message_id=payload.message, step_id=payload.step
+    )
 
 
 @api.post(
@@ -140,6 +162,7 @@ async def regenerate_message(
         message_id=message_id,
         key=idempotency_key or str(uuid4()),
         model=payload.model,
+        agent=payload.agent,
     )
     return await _answer(request, start)
 
@@ -151,6 +174,17 @@ async def regenerate_message(
 )
 async def get_generation(request: HttpRequest, generation_id: UUID) -> Any:
     return await _described(await _find(request, generation_id))
+
+
+@api.get(
+    "/generations/{uuid:generation_id}/steps/",
+    response={200: agent_schemas.Steps, **ERRORS},
+    summary="Read what was done to give an answer, oldest first; tracebacks are for staff",
+)
+async def list_steps(request: HttpRequest, generation_id: UUID) -> Any:
+    steps = await in_database(steps_of, await _find(request, generation_id))
+    is_staff = getattr(_user(request), "is_staff", False)
+    return {"items": [agent_schemas.as_step(step, with_traceback=is_staff) for step in steps]}
 
 
 @api.get(

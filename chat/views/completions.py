@@ -18,7 +18,7 @@ from chat.identity import Identity
 from chat.readers import Reader
 from chat.views.streams import LOOK_UP_SECONDS, let_go_of_thread
 from chat.wire import openai
-from chat.wire.openai_request import CompletionRequest
+from chat.wire.openai_request import AGENT, CompletionRequest
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ async def begin(
             identity.user,
             text=prompt,
             key=key or str(uuid4()),
-            model=request.model,
+            model="" if request.agent else request.model,
+            # Each request says who is to answer, whoever has answered before.
+            agent=request.agent,
             history=history,
             options=request.options,
         )
@@ -72,7 +74,7 @@ class Completion:
         self.head = openai.Head(
             id=f"chatcmpl-{generation.pk.hex}",
             created=int(generation.created_at.timestamp()),
-            model=generation.model,
+            model=f"{AGENT}{generation.agent}" if generation.agent else generation.model,
             include_usage=request.include_usage,
         )
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from chat.agents.registry import check_agent_name
 from chat.database import in_database, in_transaction
 from chat.errors import BadRequest, NotFound
 from chat.generations import notify_conversation, stop_generation
@@ -50,8 +51,7 @@ def _parse_place(cursor: str) -> tuple[datetime, UUID]:
 
 
 async def create(user: "AbstractBaseUser", payload: schemas.NewConversation) -> Conversation:
-    if payload.model:
-        check_model_name(payload.model)
+    _check_names(payload)
     conversation = await in_transaction(
         Conversation.objects.create, owner_id=user.pk, **payload.model_dump()
     )
@@ -62,13 +62,19 @@ async def create(user: "AbstractBaseUser", payload: schemas.NewConversation) -> 
 async def change(
     user: "AbstractBaseUser", conversation_id: UUID, payload: schemas.ConversationChange
 ) -> Conversation:
-    """Set the fields that were sent. An empty model means the site's default."""
-    if payload.model:
-        check_model_name(payload.model)
+    """Set the fields that were sent. An empty model means the site's default, no agent none."""
+    _check_names(payload)
     changes = payload.model_dump(exclude_none=True)
     conversation = await in_transaction(_change, user, conversation_id, changes)
     await notify_conversation(user.pk, conversation_id, "updated", title=conversation.title)
     return conversation
+
+
+def _check_names(payload: schemas.NewConversation | schemas.ConversationChange) -> None:
+    if payload.model:
+        check_model_name(payload.model)
+    if payload.agent:
+        check_agent_name(payload.agent)
 
 
 def _change(

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from chat.agents.registry import agent_entries
 from chat.errors import ChatError, NotAuthenticated, NotFound, UnknownModel
 from chat.events import encode_json
 from chat.identity import Identity, identify_request
@@ -18,7 +19,7 @@ from chat.views.completions import Completion, begin
 from chat.views.dialects import View
 from chat.views.streams import EventStreamResponse, Place
 from chat.wire import openai
-from chat.wire.openai_request import parse_request
+from chat.wire.openai_request import AGENT, parse_request
 
 NO_KEY = (
     "Send an API key of this site as 'Authorization: Bearer …'. Keys are made on the account page."
@@ -78,16 +79,20 @@ def endpoint(*methods: str) -> Callable[[View], View]:
 
 @endpoint("GET", "HEAD")
 async def list_models(request: HttpRequest, identity: Identity) -> HttpResponse:
-    models = [openai.model(each.name, owned_by=each.provider) for each in await available_models()]
-    return _json({"object": "list", "data": models})
+    return _json({"object": "list", "data": await _models()})
 
 
 @endpoint("GET", "HEAD")
 async def get_model(request: HttpRequest, identity: Identity, name: str) -> HttpResponse:
-    for each in await available_models():
-        if each.name == name:
-            return _json(openai.model(each.name, owned_by=each.provider))
+    for model in await _models():
+        if model["id"] == name:
+            return _json(model)
     raise UnknownModel(f"There is no model {name[:100]!r} in the list of models.")
+
+
+async def _models() -> list[dict[str, Any]]:
+    models = [openai.model(each.name, owned_by=each.provider) for each in await available_models()]
+    return models + [openai.model(f"{AGENT}{name}", owned_by="agent") for name in agent_entries()]
 
 
 @endpoint("POST")

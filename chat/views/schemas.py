@@ -38,16 +38,24 @@ class NewConversation(Strict):
 class ConversationChange(Strict):
     title: Title | None = None
     model: Name | None = None
+    agent: Name | None = None
 
 
 class NewMessage(Strict):
     text: Text
     parent: UUID | None = None
     model: Name = ""
+    agent: Name | None = None
 
 
 class Regenerate(Strict):
     model: Name = ""
+    agent: Name | None = None
+
+
+class Fork(Strict):
+    message: UUID | None = None
+    step: UUID | None = None
 
 
 class Conversation(Schema):
@@ -55,8 +63,18 @@ class Conversation(Schema):
     title: str
     model: str
     agent: str
+    forked_from: UUID | None
+    forked_at_step: UUID | None
     created_at: datetime
     updated_at: datetime
+
+    @staticmethod
+    def resolve_forked_from(conversation: models.Conversation) -> UUID | None:
+        return conversation.forked_from_id
+
+    @staticmethod
+    def resolve_forked_at_step(conversation: models.Conversation) -> UUID | None:
+        return conversation.forked_at_step_id
 
 
 class Message(Schema):
@@ -82,6 +100,7 @@ class Generation(Schema):
     status: Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
     cursor: int
     model: str
+    agent: str
     created_at: datetime
     started_at: datetime | None
     first_delta_at: datetime | None

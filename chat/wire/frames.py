@@ -43,6 +43,7 @@ class Send(Frame):
     Ask. ``id`` is the client's own name for the request and its idempotency key.
 
     Without ``parent`` the prompt follows the newest answer; null starts at the root.
+    Without ``agent`` that of the conversation answers; an empty one means none.
     """
 
     type: Literal["send"]
@@ -51,7 +52,7 @@ class Send(Frame):
     parent: UUID | None = None
     text: Text
     model: Name = ""
-    agent: Name = ""
+    agent: Name | None = None
 
 
 class Regenerate(Frame):
@@ -61,6 +62,7 @@ class Regenerate(Frame):
     id: Key
     message: UUID
     model: Name = ""
+    agent: Name | None = None
 
 
 class Follow(Frame):

@@ -22,6 +22,7 @@ SYNONYMS = {"max_tokens": "length", "max_length": "length", "safety": "content_f
 CODES = {
     "not_authenticated": "invalid_api_key",
     "unknown_model": "model_not_found",
+    "unknown_agent": "model_not_found",
     "upstream_model_not_found": "model_not_found",
     "context_too_long": "context_length_exceeded",
     "rate_limited": "rate_limit_exceeded",
@@ -177,7 +178,7 @@ class Failure:
 def failure_from(error: ChatError) -> Failure:
     """Return one of the site's errors in this dialect."""
     param = error.param if isinstance(error, BadRequest) else None
-    if error.code == "unknown_model":
+    if error.code in {"unknown_model", "unknown_agent"}:
         param = "model"
     return _failure(error.code, str(error), status=error.status, param=param)
 

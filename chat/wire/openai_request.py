@@ -11,6 +11,7 @@ from chat.wire.parse import parse_object
 
 # Here the model has no tools, so what one has said is told as words of the user.
 ROLES = {"developer": "system", "tool": "user", "function": "user"}
+AGENT = "agent:"  # Before the name of an agent, where this dialect has room for a model's only.
 TEXT_PARTS = {"text", "input_text", "output_text", "refusal"}
 
 Text = Annotated[StrictStr, AfterValidator(clean_text)]
@@ -64,6 +65,11 @@ class CompletionRequest(Lenient):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+
+    @property
+    def agent(self) -> str:
+        """The agent that is asked instead of a model, empty for none."""
+        return self.model.removeprefix(AGENT) if self.model.startswith(AGENT) else ""
 
     @property
     def include_usage(self) -> bool:

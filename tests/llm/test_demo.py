@@ -73,6 +73,19 @@ class FormTests(SimpleTestCase):
         }.items():
             assert form_of(prompt) == form
 
+    def test_an_instruction_before_a_prompt_gives_the_form_and_not_the_topic(self):
+        rng = random.Random(1)
+        only = "Please respond with *only* code and no other text(at all) to the following: "
+        _, answer = answer_to(f"{only}count words in Rust", rng)
+        assert answer.startswith("```rust\n")
+        assert "demonstration model" in answer
+        _, answer = answer_to("Please generate a poem based on the following prompt: rain", rng)
+        assert answer.startswith("**Rain**\n")
+        _, answer = answer_to("Please answer the following question: What is a poem good for?", rng)
+        assert answer.startswith("## Good for\n")
+        _, answer = answer_to("Please answer the following question: Compare tea and coffee", rng)
+        assert "| Aspect |" in answer
+
     def test_code_is_in_the_language_asked_for(self):
         for prompt, language in {
             "a JavaScript function": "javascript",

@@ -16,6 +16,7 @@ and serves until it is ended. Any process steers it over HTTP::
     GET    /_control/journal  {"requests": [...]}
     DELETE /_control/journal
 
+``POST /v1/moderations`` flags what contains "hurt", or answers with ``moderation_status``.
 ``GET /v1/models`` and ``GET /api/tags`` list those models (Ollama: 404 until there are some).
 
 A request is answered by the next script, or else by what its ``model`` names.

@@ -23,6 +23,8 @@ class Upstream:
     def __init__(self):
         self.journal = []
         self.scripts = []
+        self.moderated = []
+        self.moderation_status = 200
         self.models = {"openai": ["markdown", "echo"], "ollama": []}
         self.connections = set()
         self.opened = 0
@@ -75,6 +77,8 @@ class FakeUpstream(Upstream):
     def reset(self):
         self.journal.clear()
         self.scripts.clear()
+        self.moderated.clear()
+        self.moderation_status = 200
 
 
 class Connection(asyncio.Protocol):
@@ -156,6 +160,19 @@ class Connection(asyncio.Protocol):
         else:
             entry["ended"] = time.monotonic()
 
+    def _moderate(self, body):
+        self.upstream.moderated.append(body)
+        if self.upstream.moderation_status != 200:
+            return self.upstream.moderation_status, modes.error()
+        categories = {"violence": "hurt" in body["input"], "self-harm/intent": False}
+        result = {
+            "flagged": any(categories.values()),
+            "categories": categories,
+            "category_scores": dict.fromkeys(categories, 0.5),
+            "category_applied_input_types": {},
+        }
+        return 200, {"id": "modr-1", "model": body["model"], "results": [result]}
+
     def _control(self, method, path, body):
         upstream, value, status = self.upstream, {}, 200
         if path == "/_control/script" and method == "POST":
@@ -166,6 +183,8 @@ class Connection(asyncio.Protocol):
             value = {"requests": list(upstream.journal)}
             if method == "DELETE":
                 upstream.journal.clear()
+        elif path.endswith("/moderations"):
+            status, value = self._moderate(json.loads(body))
         elif path.endswith("/models"):
             data = [{"id": name, "object": "model"} for name in upstream.models["openai"]]
             value = {"object": "list", "data": data}
