@@ -84,6 +84,11 @@ class Socket(AsyncWebsocketConsumer):
         with suppress(OSError):
             await super().send(text_data, bytes_data, close)
 
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """See send()."""
+        with suppress(OSError):
+            await super().close(code, reason)
+
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         raise StopConsumer
 

@@ -14,7 +14,7 @@ from chat.errors import EventsExpired, Fenced, LogClosed, Overloaded, StorageFai
 from chat.eventlog import storage
 from chat.eventlog.base import BaseEventLog
 from chat.eventlog.commits import GroupCommit
-from chat.eventlog.image import MAX_BATCH, Image
+from chat.eventlog.image import Image
 from chat.eventlog.storage import AlreadyEnded, Entry
 from chat.eventlog.tails import Tails
 from chat.eventlog.wakeups import WakeUps
@@ -235,9 +235,9 @@ class DatabaseEventLog(BaseEventLog):
     async def read(self, generation_id: UUID, *, after: int, block: float) -> list[Event]:
         if not self._is_in_memory(generation_id):
             # One that has ended is read page by page, however long it is.
-            unit = partial(storage.fetch, generation_id, after=after, limit=MAX_BATCH)
-            page = await in_database(unit)
-            if len(page) == MAX_BATCH or (page and page[-1].kind.is_terminal):
+            fetch = partial(storage.fetch_page, generation_id, after=after)
+            page, has_more = await in_database(fetch)
+            if has_more or (page and page[-1].kind.is_terminal):
                 return page
         image = await self._image(generation_id, after)
         return await image.read(after=after, block=block)

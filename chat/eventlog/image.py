@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from chat.errors import ChatError, EventsExpired, InvalidCursor
 from chat.events import Event
 
-# No reader is handed more events at once: each may have 16 KiB, and the rest comes next.
+# No reader is handed more at once, and the rest comes next: what one that reads slowly
+# has been handed is memory that it holds.
 MAX_BATCH = 128
+MAX_BATCH_CHARS = 262_144
+FEW = 16  # So many are not measured: an event has 16 KiB of text at most.
 
 
 class Image:
@@ -60,7 +63,7 @@ class Image:
         if after == len(self.events) and block > 0 and not self.has_ended:
             await self._wait(block)
             self._check()
-        return self.events[after : after + MAX_BATCH]
+        return fit(self.events[after : after + MAX_BATCH])
 
     def last(self) -> Event | None:
         self._check()
@@ -95,6 +98,18 @@ class Image:
                 _wake(waiter)
         if later := [until for until in self._waiters.values() if until > now]:
             self._set_timer(min(later))
+
+
+def fit(events: list[Event]) -> list[Event]:
+    """Return as many of the first events as are fit for one batch, one at least."""
+    if len(events) <= FEW:
+        return events
+    size = 0
+    for number, event in enumerate(events):
+        size += len(event.json)
+        if size > MAX_BATCH_CHARS:
+            return events[: max(number, 1)]
+    return events
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from chat.errors import EventsExpired, Fenced
+from chat.eventlog.image import MAX_BATCH, MAX_BATCH_CHARS
 from chat.events import Event, EventKind
 from chat.failpoints import reach
 from chat.models import Generation, StoredEvent
@@ -103,12 +104,26 @@ def take_over(generation_id: UUID, epoch: int) -> list[Event]:
     return fetch(generation_id, after=0)
 
 
-def fetch(generation_id: UUID, *, after: int, limit: int | None = None) -> list[Event]:
-    """Return the events past a cursor, the first ones if there are more than ``limit``."""
-    sql = _SELECT if limit is None else f"{_SELECT} LIMIT {limit}"
+def fetch(generation_id: UUID, *, after: int) -> list[Event]:
+    """Return the events past a cursor."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, [to_column(generation_id), after])
+        cursor.execute(_SELECT, [to_column(generation_id), after])
         return [_event(*row) for row in cursor.fetchall()]
+
+
+def fetch_page(generation_id: UUID, *, after: int) -> tuple[list[Event], bool]:
+    """Return as many events past a cursor as are fit for one batch, and whether there are more."""
+    page: list[Event] = []
+    size = 0
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_SELECT} LIMIT {MAX_BATCH + 1}", [to_column(generation_id), after])
+        for row in cursor:
+            event = _event(*row)
+            size += len(event.json)
+            if page and (len(page) == MAX_BATCH or size > MAX_BATCH_CHARS):
+                return page, True
+            page.append(event)
+    return page, False
 
 
 def fetch_end(generation_id: UUID) -> Event | None:

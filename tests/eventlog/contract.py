@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from chat.database import close_database_threads
 from chat.errors import EventsExpired, Fenced, InvalidCursor, LogClosed
+from chat.eventlog.image import MAX_BATCH_CHARS
 from chat.events import EventKind
 
 
@@ -60,6 +61,14 @@ class EventLogContract:
         await self.begin()
         await self.write("a", "b", "c")
         assert [len(batch) for batch in await self.follow()] == [4]
+
+    async def test_a_large_backlog_comes_in_batches_of_a_bounded_size(self):
+        await self.begin()
+        await self.write(*["x" * 16_000] * 40)
+        batches = await self.follow()
+        sizes = [sum(len(event.json) for event in batch) for batch in batches]
+        assert max(sizes) <= MAX_BATCH_CHARS < sum(sizes)
+        assert [event.cursor for batch in batches for event in batch] == list(range(1, 42))
 
     async def test_reader_continues_from_any_cursor(self):
         await self.begin()

@@ -38,27 +38,41 @@ def flood(_cell):
     return generation
 
 
-def in_kernel(connection) -> int:
+def ends_of(connection) -> tuple[int, int]:
+    """Return the ports of a connection, ours and theirs. Ask while it is open."""
+    return connection.getsockname()[1], connection.getpeername()[1]
+
+
+def in_kernel(ends) -> int:
     """Return how many bytes wait on both sides of a connection, of what the site has sent."""
-    ours, theirs = connection.getsockname()[1], connection.getpeername()[1]
     total = 0
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, _, queues, *_ = line.split()
         ports = {int(local.rpartition(":")[2], 16), int(remote.rpartition(":")[2], 16)}
-        if ports == {ours, theirs}:
+        if ports == set(ends):
             total += sum(int(part, 16) for part in queues.split(":"))
     return total
 
 
-def is_open(connection) -> bool:
+def is_open(ends) -> bool:
     """Is the site's side of a connection still there? Nothing is read to find out."""
-    ours, theirs = connection.getsockname()[1], connection.getpeername()[1]
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, state, *_ = line.split()
         ports = (int(local.rpartition(":")[2], 16), int(remote.rpartition(":")[2], 16))
-        if ports == (theirs, ours) and state == "01":
+        if ports == ends[::-1] and state == "01":
             return True
     return False
+
+
+def settled_rss(site) -> int:
+    """Return a process's size once it has stood still for a second."""
+    size, until = rss(site), time.monotonic() + 10
+    while time.monotonic() < until:
+        time.sleep(1)
+        if abs(rss(site) - size) < MIB // 4:
+            break
+        size = rss(site)
+    return rss(site)
 
 
 def follow_raw(person, generation, kind):
@@ -81,14 +95,15 @@ def test_a04_a_reader_that_reads_nothing_is_waited_for_then_closed(
     ada = any_people.ada
     with suppress(Exception), follow_raw(ada, flood, kind) as warm:
         warm.recv(4096)
-    before = rss(any_site)
+    before = settled_rss(any_site)
     started = time.monotonic()
     slowest, most, held = 0.0, 0, 0
     with any_people.bob.socket() as other, follow_raw(ada, flood, kind) as stuck:
-        while is_open(stuck):
+        ends = ends_of(stuck)
+        while is_open(ends):
             slowest = max(slowest, other.ping())
             most = max(most, rss(any_site) - before)
-            held = max(held, in_kernel(stuck))
+            held = max(held, in_kernel(ends))
             assert time.monotonic() - started < CLOSED_SECONDS
             time.sleep(0.1)
         took = time.monotonic() - started
@@ -101,7 +116,8 @@ def test_a04_a_reader_that_reads_nothing_is_waited_for_then_closed(
 @pytest.mark.parametrize("kind", ["socket", "stream"])
 def test_a04_it_may_come_back_with_its_cursor(any_site, any_ada, flood, kind):
     with follow_raw(any_ada, flood, "stream") as stuck:
-        wait_until(lambda: not is_open(stuck), seconds=CLOSED_SECONDS)
+        ends = ends_of(stuck)
+        wait_until(lambda: not is_open(ends), seconds=CLOSED_SECONDS)
         data = b""
         with suppress(ConnectionError):
             while part := stuck.recv(65536):
