@@ -43,7 +43,7 @@ check: setup ## Lint, types, layers, migrations, deployment settings, lock files
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(PY) -W ignore manage.py check --deploy --fail-level WARNING
 	@! grep -n '://' requirements.lock || { echo 'requirements.lock must hold no address.'; exit 1; }
-	@! grep -n '"resolved"' package-lock.json || { echo 'package-lock.json must name no registry.'; exit 1; }
+	@! grep -n '"resolved"' package-lock.json tests/clients/package-lock.json || { echo 'package-lock.json must name no registry.'; exit 1; }
 
 bench: setup ## Measure cost per token and per reader; writes bench/results.md
 	@$(PY) -m bench --write $(ARGS)

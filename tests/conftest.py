@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests import servers
+from tests.clients.node import Node, NotInstalled, install
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +38,16 @@ def site_factory() -> Iterator[Callable[..., Any]]:
             return stack.enter_context(kind(**options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """Runs other systems' JavaScript clients: see `tests/clients`."""
+    try:
+        return install()
+    except NotInstalled as exc:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up(f"The JavaScript clients could not be fetched:\n{exc}")
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 PAGES = [*BASE_DIR.glob("*.md"), *BASE_DIR.glob("docs/**/*.md"), *BASE_DIR.glob("bench/*.md")]
 README = (BASE_DIR / "README.md").read_text()
 PROTOCOL = (BASE_DIR / "docs/protocol.md").read_text()
+CLIENTS = (BASE_DIR / "docs/clients.md").read_text()
 SCHEMAS = BASE_DIR / "docs/schemas"
 
 
@@ -228,6 +229,30 @@ def test_real_frames_follow_the_schemas(live_site: Site):
 def is_over(frame: dict[str, Any]) -> bool:
     """The last frame of an answer: nothing is being written any more."""
     return frame["type"] == "conversation" and frame.get("running", "") is None
+
+
+# Clients ------------------------------------------------------------------------
+
+
+def locked() -> set[tuple[str, str]]:
+    """Return what is installed for the tests, as (name, version)."""
+    lock = (BASE_DIR / "requirements.lock").read_text()
+    found = set(re.findall(r"^([\w.-]+)==([\w.]+)", lock, re.MULTILINE))
+    package = json.loads((BASE_DIR / "tests/clients/package.json").read_text())
+    for name, version in package["dependencies"].items():
+        alias = re.fullmatch(r"npm:(.+)@([^@]+)", version)
+        found.add((alias[1], alias[2]) if alias else (name, version))
+    return found
+
+
+def test_every_client_is_proved_at_the_version_that_is_documented():
+    table = rows(CLIENTS, "Proved with")
+    table.pop("client")
+    assert len(table) > 10
+    for client, (version, _, proof) in table.items():
+        assert proof, client
+        if version != "the system's":
+            assert (re.match(r"[@\w/-]+", client)[0], version) in locked(), client
 
 
 # Architecture -------------------------------------------------------------------

@@ -119,7 +119,7 @@ async def send_message(
         # A client that lost its stream repeats its request; it is not asking again.
         generation = await in_database(conversations.find_asked, user, conversation_id, payload)
         return await event_stream(
-            generation, after=parse_cursor(request), identity=_identity(request)
+            generation, after=parse_cursor(request), identity=_identity(request), posted=True
         )
     start = partial(
         start_generation,
@@ -248,7 +248,11 @@ async def _answer(request: HttpRequest, start: Callable[[], Awaitable[Accepted]]
             place.held.close()
             raise
         return await event_stream(
-            accepted.generation, after=after, identity=_identity(request), place=place
+            accepted.generation,
+            after=after,
+            identity=_identity(request),
+            place=place,
+            posted=True,
         )
     accepted = await start()
     reach("after-accept")

@@ -1,11 +1,15 @@
-"""The API object: how bodies are read, who is let in, how errors are answered."""
+"""The API object: how bodies are read, who is let in, how errors and other methods are answered."""
 
+import functools
 import logging
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver, reverse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
@@ -18,15 +22,18 @@ from chat.errors import (
     ChatError,
     Forbidden,
     InternalError,
+    MethodNotAllowed,
     NotAuthenticated,
     PromptTooLong,
 )
 from chat.identity import Identity, identify_request
-from chat.views.streams import error_response
+from chat.views.streams import error_response, nothing
 from chat.wire.frames import explain
 from chat.wire.parse import parse_object
 
 logger = logging.getLogger(__name__)
+
+View = Callable[..., Awaitable[HttpResponseBase]]
 
 
 class StrictParser(Parser):
@@ -66,7 +73,50 @@ def _is_forged(request: HttpRequest) -> bool:
     return request.headers.get("Sec-Fetch-Site") == "cross-site" or bool(check_csrf(request))
 
 
+def with_head_and_options(view: View) -> View:
+    """Answer HEAD as GET without its body, and OPTIONS, from anybody, with what the path takes."""
+
+    @functools.wraps(view)
+    async def answer(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
+        asked = request.method
+        if asked == "HEAD":
+            request.method = "GET"
+        try:
+            response = await view(request, **parameters)
+        finally:
+            request.method = asked
+        if response.status_code == 405:
+            return _refuse_method(asked, _with_implied(response["Allow"]))
+        if asked == "HEAD" and isinstance(response, StreamingHttpResponse):
+            # Servers drop the body of anything else; here they would first wait for its end.
+            response.streaming_content = nothing()
+        return response
+
+    return answer
+
+
+def _with_implied(allowed: str) -> str:
+    methods = {*allowed.split(", "), "OPTIONS"}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+
+
+def _refuse_method(asked: str | None, allowed: str) -> HttpResponse:
+    if asked == "OPTIONS":
+        response = HttpResponse(status=204)
+    else:
+        response = error_response(MethodNotAllowed(f"Use {allowed}."))
+    response["Allow"] = allowed
+    return response
+
+
 class ChatAPI(NinjaAPI):
+    def _get_urls(self) -> list[URLResolver | URLPattern]:
+        patterns = super()._get_urls()
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern) and iscoroutinefunction(pattern.callback):
+                pattern.callback = with_head_and_options(pattern.callback)
+        return patterns
+
     def get_root_path(self, path_params: dict[str, Any]) -> str:  # Ninja's omits the app's name.
         return reverse(f"chat:{self.urls_namespace}:api-root", kwargs=path_params)
 

@@ -38,6 +38,12 @@ class EventStreamResponse(StreamingHttpResponse):
         self._resource_closers.append(reader.close)  # type: ignore[attr-defined]
 
 
+async def nothing() -> AsyncGenerator[str, None]:
+    """A stream without a frame."""
+    return
+    yield
+
+
 class Place:
     """
     A reader that is open before there is something to read.
@@ -63,14 +69,21 @@ def parse_cursor(request: HttpRequest, after: str | int | None = None) -> int:
 
 
 async def event_stream(
-    generation: Generation, *, after: int, identity: Identity, place: Place | None = None
+    generation: Generation,
+    *,
+    after: int,
+    identity: Identity,
+    place: Place | None = None,
+    posted: bool = False,
 ) -> HttpResponseBase:
     """
     Return the generation's events past a cursor as an event stream.
 
     204 when the reader has the terminal event: it tells EventSource not to
-    come back. Raise EventsExpired, InvalidCursor, or a limit's error. A
-    ``place`` is given up with the stream, or without one.
+    come back. Who has ``posted`` gets a stream without events instead: for
+    such clients a 204 is a fault, after which they post again. Raise
+    EventsExpired, InvalidCursor, or a limit's error. A ``place`` is given up
+    with the stream, or without one.
     """
     with ExitStack() as stack:
         if place:
@@ -80,6 +93,8 @@ async def event_stream(
         if after > cursor:
             raise InvalidCursor(f"Cursor {after} is past the last event, {cursor}.")
         if last and last.kind.is_terminal and after == cursor:
+            if posted:
+                return EventStreamResponse(nothing(), reader=stack.pop_all())
             return HttpResponse(status=204)
         if not place:
             place = Place(identity)

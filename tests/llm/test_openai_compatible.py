@@ -1,3 +1,5 @@
+"""What the chat models make of what model servers send; 5.4.12 are the rows of that checklist."""
+
 import asyncio
 import time
 from contextlib import aclosing
@@ -12,15 +14,19 @@ THREE = words_text(3)
 
 
 class GoodAnswerTests(UpstreamTestCase):
-    async def test_answer_is_the_models_text_with_finish_reason_and_usage(self):
+    async def test_5_4_12_answer_is_the_models_text_with_finish_reason_and_usage(self):
         answer = await self.ask("markdown")
         assert answer.error is None
         assert answer.text == MARKDOWN
         assert answer.finish_reason == "stop"
         assert set(answer.usage) == {"input_tokens", "output_tokens", "total_tokens"}
 
+    async def test_5_4_12_bytes_one_by_one(self):
+        answer = await self.ask("bytes")
+        assert (answer.error, answer.text) == (None, MARKDOWN)
+
     async def test_text_survives_every_framing(self):
-        for mode in ("bytes", "crlf", "cr", "close-after"):
+        for mode in ("crlf", "cr", "close-after"):
             with self.subTest(mode):
                 answer = await self.ask(mode)
                 assert (answer.error, answer.text) == (None, MARKDOWN)
@@ -47,18 +53,28 @@ class GoodAnswerTests(UpstreamTestCase):
         assert answer.text == words_text(500)
         assert held.called
 
-    async def test_each_reasoning_field_is_read(self):
+    async def test_5_4_12_each_reasoning_field_is_read(self):
         for field in ("reasoning_content", "reasoning", "thinking"):
             with self.subTest(field):
                 answer = await self.ask(f"reasoning:{field}")
                 assert answer.reasoning == "Let me think about it."
                 assert answer.text == "The answer."
 
-    async def test_null_content_and_refusal(self):
-        assert (await self.ask("null-content")).text == "Hello"
+    async def test_5_4_12_null_content_is_no_text(self):
+        answer = await self.ask("null-content")
+        assert (answer.error, answer.text) == (None, "Hello")
+
+    async def test_5_4_12_comments_between_the_tokens_are_no_text(self):
+        ping = {"raw": ": ping\n\n"}
+        tokens = [ping, {"delta": "a"}, ping, ping, {"delta": "b"}, ping, {"finish": "stop"}, ping]
+        self.upstream.script([*tokens, {"done": True}])
+        answer = await self.ask("x")
+        assert (answer.error, answer.text, answer.finish_reason) == (None, "ab", "stop")
+
+    async def test_refusal_is_text(self):
         assert (await self.ask("refusal")).text == "I cannot do that."
 
-    async def test_no_done_marker_is_fine(self):
+    async def test_5_4_12_no_done_marker_is_fine(self):
         answer = await self.ask("no-done")
         assert (answer.error, answer.text, answer.finish_reason) == (None, THREE, "stop")
 
@@ -73,7 +89,12 @@ class GoodAnswerTests(UpstreamTestCase):
                 answer = await self.ask(mode)
                 assert (answer.error, answer.text, answer.usage) == (None, THREE, None)
 
-    async def test_usage_in_the_finish_chunk_is_read(self):
+    async def test_5_4_12_usage_chunk_without_choices_is_read(self):
+        answer = await self.ask("words:3")
+        assert (answer.error, answer.text) == (None, THREE)
+        assert answer.usage == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+
+    async def test_5_4_12_usage_in_the_finish_chunk_is_read(self):
         assert (await self.ask("usage-in-finish")).usage["output_tokens"] == 3
 
     async def test_hanging_after_the_finish_reason_is_complete(self):
@@ -127,7 +148,7 @@ class BadTextTests(UpstreamTestCase):
     async def test_nul_becomes_a_replacement_character(self):
         assert (await self.ask("nul")).text == "a\ufffdb"
 
-    async def test_b13_separators_of_other_standards_do_not_split_lines(self):
+    async def test_5_4_12_b13_separators_of_other_standards_do_not_split_lines(self):
         text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\r\nh\ri\ufeffj👩‍👧\u202ek"
         for mode in ("text", "raw-text"):
             answer = await self.ask(f"{mode}:{text}")
@@ -152,6 +173,10 @@ class FaultTests(UpstreamTestCase):
         assert len(self.upstream.journal) == requests
         assert answer.finish_reason is None
         return answer
+
+    async def fails_without_echo(self, mode):
+        answer = await self.fails(mode, errors.UpstreamError, text=THREE)
+        assert "Provider" not in str(answer.error.as_dict())
 
     async def test_c01_refused_connection_is_unreachable(self):
         with self.settings(OPENAI_BASE_URL=f"http://127.0.0.1:{unused_port()}/v1"):
@@ -197,6 +222,8 @@ class FaultTests(UpstreamTestCase):
 
     async def test_c05_reset_in_mid_answer_is_not_retried(self):
         await self.fails("reset-after:3", errors.UpstreamReset, text=THREE)
+
+    async def test_5_4_12_c05_cut_in_mid_answer_fails_and_keeps_the_text(self):
         await self.fails("cut-after:3", errors.UpstreamReset, text=THREE)
 
     async def test_c06_clean_eof_without_finish_reason_is_truncated(self):
@@ -216,13 +243,16 @@ class FaultTests(UpstreamTestCase):
         for mode in (
             "error-after:3",
             "error-event-after:3",
-            "error-field-after:3",
-            "error-done-after:3",
             "groq-error-after:3",
         ):
             with self.subTest(mode):
-                answer = await self.fails(mode, errors.UpstreamError, text=THREE)
-                assert "Provider" not in str(answer.error.as_dict())
+                await self.fails_without_echo(mode)
+
+    async def test_5_4_12_c09_field_named_error_fails(self):
+        await self.fails_without_echo("error-field-after:3")
+
+    async def test_5_4_12_c09_error_before_done_fails(self):
+        await self.fails_without_echo("error-done-after:3")
 
     async def test_c09_error_objects_are_told_apart(self):
         for code, error in {

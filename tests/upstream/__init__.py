@@ -51,9 +51,9 @@ A script may also be a list of steps, each a dict with one of: ``status`` (first
 ``headers`` and ``body`` beside it), ``delta``, ``reasoning``, ``finish``, ``usage``, ``done``,
 ``raw`` (text sent as it is), ``sleep`` (seconds), ``hang``, ``reset``, ``cut``.
 
-A journal entry has ``model mode body headers connection opened sent ended closed``:
-times are ``time.monotonic()`` of the machine, ``ended`` when the answer was
-complete, ``closed`` when the client closed the connection, ``sent`` counts tokens.
+A journal entry has ``model mode body headers connection opened first sent ended closed``:
+times are ``time.monotonic()`` of the machine, ``first`` of the first token, ``ended`` when
+the answer was complete, ``closed`` when the client closed the connection, ``sent`` counts tokens.
 """
 
 from tests.upstream.modes import MARKDOWN, words_text

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from itertools import count
 
 MARKDOWN = """\
@@ -104,6 +105,7 @@ class Answer:
         elif self.sent % 50 == 49:
             await asyncio.sleep(0)
         await self.send(chunk({field: text}))
+        self.reply.entry["first"] = self.reply.entry["first"] or time.monotonic()
         self.sent += 1
         self.reply.entry["sent"] = self.sent
 

@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
         self.entry = entry = {
             "model": body.get("model"), "mode": script, "body": body, "headers": headers,
             "connection": self.number, "opened": time.monotonic(),
-            "sent": 0, "ended": None, "closed": None,
+            "first": None, "sent": 0, "ended": None, "closed": None,
         }  # fmt: skip
         self.upstream.journal.append(entry)
         try:
