@@ -9,8 +9,8 @@ from chat.events import Event
 # No reader is handed more at once, and the rest comes next: what one that reads slowly
 # has been handed is memory that it holds.
 MAX_BATCH = 128
-MAX_BATCH_CHARS = 262_144
-FEW = 16  # So many are not measured: an event has 16 KiB of text at most.
+MAX_BATCH_CHARS = 131_072
+FEW = 8  # So many are not measured: an event has 16 KiB of text at most.
 
 
 class Image:
