@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from chat.views import account, openai, pages, setup
+from chat.views import account, ask, openai, pages, raw, setup
 from chat.views.api import api
 
 app_name = "chat"
@@ -12,6 +12,19 @@ openai_urls = [
     path("<path:rest>", openai.unknown),
 ]
 
+# Some of their clients end an address with a slash, and not all follow a redirect.
+raw_urls = [
+    path(f"{name}{slash}", view)
+    for slash in ("", "/")
+    for name, view in {
+        "nostream": raw.nostream,
+        "stream-with-get": raw.stream_with_get,
+        "stream-with-post": raw.stream_with_post,
+        "stream": raw.stream_with_post,
+        "ask": ask.ask,
+    }.items()
+]
+
 urlpatterns = [
     path("", pages.home, name="home"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
@@ -21,5 +34,7 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("v1/", include(openai_urls)),
     path("openai/v1/", include(openai_urls)),
+    *raw_urls,
+    path("ask-demo/", ask.demo, name="ask_demo"),
     path("setup/<str:token>/", setup.setup, name="setup"),
 ]

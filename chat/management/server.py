@@ -90,6 +90,12 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]
         elif channel := getattr(self, "channel", None):  # Gone when the response has ended.
             channel.transport.abortConnection()
 
+    def break_off(self) -> None:
+        """Close the connection, once all is sent, if the answer has begun and not ended."""
+        channel = getattr(self, "channel", None)
+        if channel and self._response_started and not self.finished:
+            channel.loseConnection()
+
 
 class ChatServer(Server):  # type: ignore[misc]
     """
@@ -171,7 +177,11 @@ class ChatServer(Server):  # type: ignore[misc]
         application = self.application(
             scope=scope, receive=inbox.get, send=partial(self.handle_reply, protocol)
         )
-        self.connections[protocol]["application_instance"] = asyncio.ensure_future(application)
+        task = asyncio.ensure_future(application)
+        self.connections[protocol]["application_instance"] = task
+        if isinstance(protocol, BoundedRequest):
+            # Daphne leaves a connection open for ever whose answer is not ended.
+            task.add_done_callback(lambda _: protocol.break_off())
         return inbox
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:

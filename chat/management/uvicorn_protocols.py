@@ -4,6 +4,7 @@ reader reads nothing, and how many frames a socket sends.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -67,6 +68,10 @@ class HttpProtocol(Watched, AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     _deadline: asyncio.TimerHandle | None = None
     _thrown_away = 0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.logger.addFilter(_is_news)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -162,6 +167,11 @@ class SocketProtocol(Watched, WebSocketsSansIOProtocol):
         if self.close_sent:  # uvicorn would call it an error of the application.
             raise ClientDisconnected
         await super().send(message)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # Some dialects break their answers off: their clients know an error by nothing else.
+    return record.msg != "ASGI callable returned without completing response."
 
 
 def _is_utf8(parts: list[bytes]) -> bool:

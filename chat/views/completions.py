@@ -4,26 +4,20 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from time import monotonic
 from uuid import uuid4
 
 from chat.background import outcome_of, spawn
-from chat.conf import chat_settings
-from chat.drain import is_draining, jitter, time_left
-from chat.errors import ChatError, Draining, InternalError, NotAuthenticated
-from chat.eventlog import event_log
+from chat.drain import is_draining
+from chat.errors import ChatError
 from chat.events import Event, EventKind
 from chat.generations import Accepted, start_generation, stop_generation
 from chat.identity import Identity
 from chat.readers import Reader
-from chat.views.streams import LOOK_UP_SECONDS, let_go_of_thread
+from chat.views.follow import Batches, follow_to_end, frames
 from chat.wire import openai
 from chat.wire.openai_request import AGENT, CompletionRequest
 
 logger = logging.getLogger(__name__)
-
-# This long before the server cuts what is still open, a stream says why it ends.
-BEFORE_CUT_SECONDS = 1.0
 
 
 async def begin(
@@ -112,41 +106,17 @@ class Completion:
         A client of this dialect cannot come back. What goes wrong is its last block.
         """
         encoder = openai.ChunkEncoder(self.head)
-        quiet_since = monotonic()
+        texts = frames(self._follow(reader), encoder, generation_id=self._generation.pk)
         try:
-            batches = self._follow(reader)
-            async with aclosing(batches):
-                async for batch in batches:
-                    now = monotonic()
-                    text = encoder.encode(batch)
-                    if not text and now - quiet_since >= chat_settings().heartbeat_seconds:
-                        text = openai.KEEP_ALIVE
-                    if text:
-                        quiet_since = now
-                        yield text
-        except ChatError as exc:
-            yield openai.error_block(openai.failure_from(exc))
-        except Exception:
-            logger.exception("A completion of generation %s failed", self._generation.pk)
-            yield openai.error_block(openai.failure_from(InternalError()))
+            async with aclosing(texts):
+                async for text in texts:
+                    yield text
         finally:
             self.leave()
 
-    async def _follow(self, reader: Reader) -> AsyncGenerator[list[Event], None]:
-        let_go_of_thread()
-        log = event_log()
-        batches = log.follow(self._generation.pk, heartbeat=LOOK_UP_SECONDS)
-        async with aclosing(batches):
+    async def _follow(self, reader: Reader) -> Batches:
+        async with aclosing(follow_to_end(self._generation.pk, reader=reader)) as batches:
             async for batch in batches:
-                if reader.revoked:
-                    raise NotAuthenticated
                 if batch and batch[-1].kind.is_terminal:
                     self._is_stopped_with_reader = False
-                elif is_draining() and not time_left(_drain_seconds()):
-                    raise Draining
                 yield batch
-
-
-def _drain_seconds() -> float:
-    """Return how long after the beginning of a drain a stream may stay open."""
-    return chat_settings().drain_seconds - jitter() - BEFORE_CUT_SECONDS

@@ -102,8 +102,8 @@ def _let_in(request: HttpRequest, identity: Identity | None) -> Identity:
 
 def _is_trusted(request: HttpRequest, identity: Identity) -> bool:
     origin = request.headers.get("Origin")
+    own = own_origins(request.scope, _headers(request))  # type: ignore[attr-defined]
     if origin is not None:
-        own = own_origins(request.scope, _headers(request))  # type: ignore[attr-defined]
         named = chat_settings().cors_origins
         if identity.uses_session:
             named = tuple(each for each in named if each != ANY)
@@ -111,8 +111,12 @@ def _is_trusted(request: HttpRequest, identity: Identity) -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site in {"same-origin", "none"} and not _is_navigation(request, identity)
-    if identity.uses_session:  # An old browser, perhaps, and anybody's page in it.
-        return request.method == "POST" and not check_csrf(request)
+    if identity.uses_session:  # No HTTPS, or an old browser, and anybody's page in it.
+        if request.method == "POST":
+            return not check_csrf(request)
+        # An EventSource tells only this of where it is; a link asks for something else.
+        reads = "text/event-stream" in request.headers.get("Accept", "")
+        return reads and is_among(request.headers.get("Referer", ""), own)
     return True
 
 

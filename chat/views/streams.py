@@ -1,39 +1,42 @@
 """Readers over HTTP: Server-Sent Events and long-poll."""
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import SyncToAsync
-from django.db import connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from chat.conf import chat_settings
 from chat.drain import Turn, is_draining, on_drain, refuse_when_draining
-from chat.errors import BadRequest, ChatError, InternalError, InvalidCursor, NotAuthenticated
+from chat.errors import BadRequest, ChatError, InvalidCursor, NotAuthenticated
 from chat.eventlog import event_log
 from chat.identity import Identity
 from chat.models import Generation
 from chat.readers import Reader, open_reader
+from chat.views.follow import (
+    LOOK_UP_SECONDS,
+    SentAway,
+    follow_a_while,
+    frames,
+    let_go_of_thread,
+)
 from chat.wire import native
-
-logger = logging.getLogger(__name__)
 
 MAX_WAIT = 60.0
 RECONNECT = ": reconnect\n\n"
-# How long a quiet reader sleeps before it looks whether it may still read.
-LOOK_UP_SECONDS = 1.0
 
 
 class EventStreamResponse(StreamingHttpResponse):
     """An event stream, its type byte-exact (some clients compare it), that nobody buffers."""
 
+    media_type = "text/event-stream"
+    cache_control = native.SSE_HEADERS["Cache-Control"]
+
     def __init__(self, frames: AsyncGenerator[str, None], *, reader: ExitStack) -> None:
-        super().__init__(frames, content_type="text/event-stream", headers=dict(native.SSE_HEADERS))
+        headers = native.SSE_HEADERS | {"Cache-Control": self.cache_control}
+        super().__init__(frames, content_type=self.media_type, headers=headers)
         # Closed with the response, which happens even if nobody ever reads the frames.
         self._resource_closers.append(reader.close)  # type: ignore[attr-defined]
 
@@ -42,6 +45,12 @@ async def nothing() -> AsyncGenerator[str, None]:
     """A stream without a frame."""
     return
     yield
+
+
+class TextStreamResponse(EventStreamResponse):
+    """Text as it comes, with nothing around it."""
+
+    media_type = "text/plain; charset=utf-8"
 
 
 class Place:
@@ -104,53 +113,22 @@ async def event_stream(
         return EventStreamResponse(frames, reader=stack.pop_all())
 
 
-def let_go_of_thread() -> None:
-    """
-    End the thread that asgiref keeps for this request, and its database connection.
-
-    Synchronous middleware ran in it. A reader waits for minutes without it, and
-    thousands of readers would be thousands of threads; one that is needed at
-    the end is made anew.
-    """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executors = SyncToAsync.context_to_thread_executor
-    if context is not None and (executor := executors.pop(context, None)):
-        executor.submit(connections.close_all)
-        executor.shutdown(wait=False)
-
-
 async def sse_frames(
     generation_id: UUID, *, after: int, reader: Reader, turn: Turn
 ) -> AsyncGenerator[str, None]:
     """
-    Yield one write per batch until the terminal event, or until the stream is old.
+    Yield the generation's events until the terminal one, or until the reader is sent away.
 
-    An old stream ends without a terminal event, and the client comes back with
-    its cursor: so no proxy or dead peer keeps one for ever. Nothing raised in
-    here could still be answered, so it ends as an ``error`` event.
+    It then ends without a terminal event, and the client comes back with its cursor.
     """
-    settings = chat_settings()
-    ends_at = monotonic() + settings.sse_lifetime_seconds
-    quiet_since = monotonic()
-    let_go_of_thread()
+    batches = follow_a_while(generation_id, after=after, reader=reader, turn=turn)
+    texts = frames(batches, native.SseEncoder(), generation_id=generation_id)
     try:
-        batches = event_log().follow(generation_id, after=after, heartbeat=LOOK_UP_SECONDS)
-        async with aclosing(batches):
-            async for batch in batches:
-                if reader.revoked:
-                    return
-                now = monotonic()
-                if batch or now - quiet_since >= settings.heartbeat_seconds:
-                    quiet_since = now
-                    yield "".join(map(native.to_sse, batch)) or native.PING
-                if now > ends_at or turn.has_come:
-                    yield RECONNECT
-                    return
-    except ChatError as exc:
-        yield native.sse_error(exc.as_dict())
-    except Exception:
-        logger.exception("An event stream of generation %s failed", generation_id)
-        yield native.sse_error(InternalError().as_dict())
+        async with aclosing(texts):
+            async for text in texts:
+                yield text
+    except SentAway:
+        yield RECONNECT
 
 
 async def long_poll(
@@ -182,14 +160,20 @@ async def long_poll(
     )
 
 
-def error_response(error: ChatError) -> HttpResponse:
-    """Return an error as JSON with its status, before anything else was sent."""
+def error_response(
+    error: ChatError, *, body: str | None = None, content_type: str = "application/json"
+) -> HttpResponse:
+    """
+    Return an error with its status, before anything else was sent.
+
+    As the site's own JSON, unless a dialect has another ``body`` for it.
+    """
     headers: dict[str, Any] = {"Cache-Control": "no-store"}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     return HttpResponse(
-        native.error_body(error.as_dict()),
+        native.error_body(error.as_dict()) if body is None else body,
         status=error.status,
-        content_type="application/json",
+        content_type=content_type,
         headers=headers,
     )

@@ -5,10 +5,11 @@ Pure functions from events to text. An event's data is encoded once, in
 `Event.json`; each form wraps that encoding, once per event however many read it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from chat.errors import ChatError, NotAuthenticated
 from chat.events import Event, encode_json
 
 PING = ": ping\n\n"
@@ -36,6 +37,19 @@ def to_sse(event: Event) -> str:
             f"event: {event.kind}\ndata: {event.json}\nid: {event.cursor}\n\n"
         )
     return event.encoded["native.sse"]
+
+
+class SseEncoder:
+    """Events to blocks. There is nothing to keep of them: every reader gets the same."""
+
+    keep_alive = PING
+
+    def encode(self, batch: Iterable[Event]) -> str:
+        return "".join(map(to_sse, batch))
+
+    def failure(self, error: ChatError) -> str:
+        """Return the block that reports an error; who may not read any more gets none."""
+        return "" if isinstance(error, NotAuthenticated) else sse_error(error.as_dict())
 
 
 def events_frame(generation_id: UUID | str, batch: Sequence[Event]) -> str:

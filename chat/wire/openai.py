@@ -5,13 +5,13 @@ Pure functions from events to text. No block has an ``id:`` or ``retry:``: the
 official client cannot read a comment that comes after them.
 """
 
-import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chat.errors import BadRequest, ChatError
 from chat.events import Event, EventKind, encode_json
+from chat.wire.failures import reason_of
 
 KEEP_ALIVE = ": keep-alive\n\n"
 DONE = "data: [DONE]\n\n"
@@ -28,7 +28,6 @@ CODES = {
     "rate_limited": "rate_limit_exceeded",
     "upstream_rate_limited": "rate_limit_exceeded",
 }
-INTERRUPTED = "The server ended while this was written. The text so far is kept."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +55,8 @@ class ChunkEncoder:
     is a reader's own.
     """
 
+    keep_alive = KEEP_ALIVE
+
     def __init__(self, head: Head) -> None:
         self._head = head
         self._before = f"data: {{{head.json},"
@@ -64,6 +65,9 @@ class ChunkEncoder:
     def encode(self, batch: Iterable[Event]) -> str:
         """Return the blocks of a batch, the end of the stream after a terminal event."""
         return "".join(map(self._encode, batch))
+
+    def failure(self, error: ChatError) -> str:
+        return error_block(failure_from(error))
 
     def _encode(self, event: Event) -> str:
         if event.kind in {EventKind.FAILED, EventKind.INTERRUPTED}:
@@ -185,10 +189,9 @@ def failure_from(error: ChatError) -> Failure:
 
 def failure_of(end: Event) -> Failure:
     """Return why an answer failed or was interrupted."""
-    if end.kind is EventKind.INTERRUPTED:
-        return Failure(status=503, code="interrupted", message=INTERRUPTED)
-    code = str(end.data["code"])
-    return _failure(code, str(end.data["message"]), status=_statuses().get(code, 500))
+    reason = reason_of(end)
+    assert reason is not None  # Asked of nothing else.
+    return _failure(reason.code, reason.message, status=reason.status)
 
 
 def error_block(failure: Failure) -> str:
@@ -200,16 +203,3 @@ def _failure(code: str, message: str, *, status: int, param: str | None = None) 
     code = CODES.get(code, code)
     status = 404 if code == "model_not_found" else status
     return Failure(status=status, code=code, message=message, param=param)
-
-
-@functools.cache
-def _statuses() -> dict[str, int]:
-    """Return the status of every error by its code: an event carries the code alone."""
-    found: dict[str, int] = {}
-    classes = [ChatError]
-    while classes:
-        each = classes.pop()
-        classes += each.__subclasses__()
-        if "code" in vars(each):
-            found[each.code] = each.status
-    return found

@@ -2,11 +2,15 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
+import pytest
+
 from tests.servers import BASE_DIR
 
+CURL = shutil.which("curl")
 PAGE = (BASE_DIR / "docs/clients.md").read_text()
 
 
@@ -24,3 +28,20 @@ def test_the_example_for_the_openai_client_works(site, ada):
     assert " tokens\n" in done.stdout
     titles = [row["title"] for row in ada.http.get("/conversations/").json()["items"]]
     assert titles.count("Why is the sky blue?") == 1
+
+
+@pytest.mark.skipif(not CURL, reason="curl is not here")
+def test_the_example_for_text_alone_works(site, ada):
+    site.upstream.script("text:Scattering.", "text:Dust.", "text:Grass.")
+    (script,) = re.findall(r"^```bash\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        env=os.environ | {"SITE_URL": site.url, "SITE_KEY": ada.key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith('{"answer":"Scattering."}')
+    assert "data: Dust\n" in done.stdout
+    assert done.stdout.endswith("Grass.")

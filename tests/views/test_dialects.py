@@ -94,6 +94,14 @@ class DoorTests(TransactionTestCase):
         ):
             assert await self.name(in_session=True, **headers) == 403, headers
 
+    async def test_a_page_that_can_tell_nothing_else_is_known_by_its_address(self):
+        reads = {"in_session": True, "accept": "text/event-stream"}
+        assert await self.name(referer="http://testserver/ask-demo/", **reads) == "ada"
+        assert await self.name(referer="http://evil.test/ask-demo/", **reads) == 403
+        assert await self.name(referer="http://testserver.evil.test/", **reads) == 403
+        assert await self.name(**reads) == 403
+        assert await self.name(in_session=True, referer="http://testserver/") == 403
+
     @OPEN
     async def test_a_page_of_another_site_cannot_ask_as_a_guest(self):
         assert await self.name(origin="http://evil.test") == 403

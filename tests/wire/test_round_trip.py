@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -21,10 +22,11 @@ from openai._streaming import SSEDecoder
 from chat.events import Event, EventKind
 from chat.llm.sse import EventStreamParser
 from chat.text import clean_text
-from chat.wire import native, openai
+from chat.wire import native, openai, raw
 from tests.clients.node import Dialogue, Node
 
 PARSERS = ["eventsource-parser", "undici", "fetch-event-source", "openai-python", "ours"]
+RUN = UUID(int=17)
 # What ids may hold, so that no browser asks for leave before it sends one.
 ID = r"[A-Za-z0-9._-]{1,128}"
 
@@ -67,12 +69,53 @@ def read_openai(found: list[Parsed]) -> str:
     return "".join(delta.get("content", "") for delta in deltas)
 
 
+def encode_raw(encoder: raw.EventsEncoder, log: list[Event]) -> str:
+    blocks = raw.KEEP_ALIVE.join(encoder.encode([event]) for event in log)
+    return encoder.preamble() + blocks
+
+
+def encode_raw_events(log: list[Event]) -> str:
+    return encode_raw(raw.EventsEncoder(RUN), log)
+
+
+def encode_raw_done(log: list[Event]) -> str:
+    return encode_raw(raw.DoneEncoder(RUN), log)
+
+
+def read_raw_events(found: list[Parsed]) -> str:
+    *texts, end = found
+    assert end == ("done", "", f"{RUN.hex}.end")
+    return "".join(parsed.data for parsed in texts)
+
+
+def read_raw_done(found: list[Parsed]) -> str:
+    *texts, end = found
+    assert end == ("message", "[DONE]", f"{RUN.hex}.end")
+    return "".join(parsed.data for parsed in texts)
+
+
+def with_lf(text: str) -> str:
+    """Return a text as event streams carry it, whose line ends are all alike."""
+    return re.sub(r"\r\n|\r", "\n", text)
+
+
+def without_first_lines(text: str) -> str:
+    """Return what fetch-event-source leaves: no line end in front, no BOM in front of a line."""
+    return re.sub(r"(^|\n)\ufeff", r"\1", with_lf(text)).lstrip("\n")
+
+
 DIALECTS = {
     "native": Dialect(encode_native, read_native),
     "openai": Dialect(encode_openai, read_openai),
+    "raw-events": Dialect(encode_raw_events, read_raw_events),
+    "raw-done": Dialect(encode_raw_done, read_raw_done),
 }
+RAW = ("raw-events", "raw-done")
 # (dialect, parser): what is left of a text.
-LOSSES: dict[tuple[str, str], Callable[[str], str]] = {}
+LOSSES: dict[tuple[str, str], Callable[[str], str]] = {
+    **{(name, parser): with_lf for name in RAW for parser in PARSERS},
+    **{(name, "fetch-event-source"): without_first_lines for name in RAW},
+}
 
 
 @pytest.fixture(scope="module")
