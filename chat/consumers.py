@@ -13,7 +13,6 @@ from chat.errors import (
     InternalError,
     NotFound,
     PromptTooLong,
-    RateLimited,
 )
 from chat.eventlog import event_log
 from chat.failpoints import reach
@@ -31,8 +30,6 @@ from chat.sockets import TOO_MANY, TOO_SLOW, Socket
 from chat.wire import frames, native
 
 logger = logging.getLogger(__name__)
-
-LANE_LENGTH = 64  # Frames of one socket that wait to be handled; a client that sends faster waits.
 
 
 class ChatConsumer(Socket):
@@ -93,20 +90,7 @@ class ChatConsumer(Socket):
         names = ("generation", "conversation", "message")
         return [dict(zip(names, map(str, row), strict=True)) for row in rows]
 
-    def enter(self, lane: list[frames.ClientFrame], frame: frames.ClientFrame) -> None:
-        if len(lane) > LANE_LENGTH:
-            raise RateLimited("Too many frames wait to be handled. Send slower.")
-        lane.append(frame)
-        if len(lane) == 1:  # A lane has a task only while it is used: most sockets are idle.
-            self.spawn(self.handle_lane(lane))
-
-    async def handle_lane(self, lane: list[frames.ClientFrame]) -> None:
-        while lane:
-            await self.handle(lane[0])
-            del lane[0]
-
     async def handle(self, frame: frames.ClientFrame) -> None:
-        """Do what a frame asks; whatever goes wrong is told to its sender."""
         try:
             await self.answer(frame)
         except ChatError as exc:

@@ -11,6 +11,7 @@ from chat.conf import chat_settings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 ANY = "*"  # In a list of origins: whichever.
+DIALECT_PATHS = {"/ws/ai/"}
 
 
 class OriginCheck:
@@ -19,7 +20,8 @@ class OriginCheck:
 
     An origin is scheme, host and port, and all three must agree, with the
     site's own or one of ``ALLOWED_ORIGINS``. A handshake with an API key is no
-    browser's doing and needs none.
+    browser's doing and needs none. At the addresses of dialects, pages of
+    ``CORS_ORIGINS`` are let in too, and programs that send neither.
     """
 
     def __init__(self, app: Any) -> None:
@@ -36,7 +38,18 @@ class OriginCheck:
         headers = {name.lower(): value.decode("latin1") for name, value in scope["headers"]}
         if b"authorization" in headers:
             return True
+        if scope["path"] in DIALECT_PATHS and self.lets_in_dialect(headers):
+            return True
         return self.allows(headers.get(b"origin", ""), scope, headers)
+
+    @staticmethod
+    def lets_in_dialect(headers: dict[bytes, str]) -> bool:
+        has_cookie = b"cookie" in headers
+        if b"origin" not in headers:
+            return not has_cookie
+        # A session is only taken from a page that is named.
+        named = [each for each in chat_settings().cors_origins if each != ANY or not has_cookie]
+        return is_among(headers[b"origin"], named)
 
     @staticmethod
     def allows(origin: str, scope: Any, headers: dict[bytes, str]) -> bool:

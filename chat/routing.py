@@ -2,6 +2,7 @@ from typing import Any
 
 from django.urls import path, re_path
 
+from chat.ai_consumers import AiConsumer
 from chat.consumers import ChatConsumer
 
 
@@ -13,5 +14,6 @@ async def nowhere(scope: Any, receive: Any, send: Any) -> None:
 
 websocket_urlpatterns = [
     path("ws/chat/", ChatConsumer.as_asgi()),
+    path("ws/ai/", AiConsumer.as_asgi()),
     re_path("", nowhere),  # type: ignore[arg-type]
 ]

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from chat.conf import chat_settings
 from chat.drain import is_draining, on_drain
-from chat.errors import ChatError, Overloaded
+from chat.errors import ChatError, Overloaded, RateLimited
 from chat.identity import Identity, has_expired, identify_scope
 from chat.readers import Reader, open_reader
 from chat.wire import native
@@ -23,6 +23,7 @@ TOO_SLOW = 4408
 TOO_MANY = 4429
 
 NEWS_LENGTH = 64  # News that wait to be sent to one socket; of more, the oldest are dropped.
+LANE_LENGTH = 64  # Frames of one socket that wait to be handled; a client that sends faster waits.
 
 HANDLERS = {"websocket.connect", "websocket.receive", "websocket.disconnect"}
 
@@ -38,15 +39,16 @@ class Socket(AsyncWebsocketConsumer):
     identity: Identity
     reader: Reader
     channel_layer_alias = "chat uses none"  # Whatever layers a site has for itself.
+    identify: Callable[[dict[str, Any]], Awaitable[Identity | None]] = staticmethod(identify_scope)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.readers: dict[UUID, asyncio.Task[None]] = {}
+        self.readers: dict[Any, asyncio.Task[None]] = {}  # By what their client calls them.
         self.tasks: set[asyncio.Task[None]] = set()
         self.news: deque[dict[str, Any]] | None = None  # Most sockets are quiet.
         self.telling: asyncio.Task[None] | None = None
         self.greeted = False
         try:
-            identity = await identify_scope(scope)
+            identity = await self.identify(scope)
             if identity is None:
                 await self._refuse(receive, send, SIGNED_OUT)
                 return
@@ -97,6 +99,25 @@ class Socket(AsyncWebsocketConsumer):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    # Frames -------------------------------------------------------------------
+
+    def enter(self, lane: list[Any], frame: Any) -> None:
+        """Have a frame handled when those before it in its lane have been. Raise RateLimited."""
+        if len(lane) > LANE_LENGTH:
+            raise RateLimited("Too many frames wait to be handled. Send slower.")
+        lane.append(frame)
+        if len(lane) == 1:  # A lane has a task only while it is used: most sockets are idle.
+            self.spawn(self.handle_lane(lane))
+
+    async def handle_lane(self, lane: list[Any]) -> None:
+        while lane:
+            await self.handle(lane[0])
+            del lane[0]
+
+    async def handle(self, frame: Any) -> None:
+        """Do what a frame asks. Does not raise: whatever goes wrong is told to its sender."""
+        raise NotImplementedError
 
     # News ---------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-from django.urls import include, path
+from django.urls import include, path, re_path
 
-from chat.views import account, ask, openai, pages, raw, setup
+from chat.views import account, ai_sdk, ask, openai, pages, raw, setup
 from chat.views.api import api
 
 app_name = "chat"
@@ -25,6 +25,14 @@ raw_urls = [
     }.items()
 ]
 
+# Ids of chats are their clients' own, and may be any text.
+ai_sdk_urls = [
+    re_path(r"^chat/?$", ai_sdk.chat),
+    re_path(r"^chat/(?P<chat_id>.+)/stream/?$", ai_sdk.stream),
+    re_path(r"^chat/(?P<chat_id>.+)/stop/?$", ai_sdk.stop),
+    re_path(r"^completion/?$", ai_sdk.completion),
+]
+
 urlpatterns = [
     path("", pages.home, name="home"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
@@ -32,6 +40,7 @@ urlpatterns = [
     path("account/", account.account, name="account"),
     path("account/keys/<uuid:key_id>/revoke/", account.revoke_key, name="revoke_key"),
     path("api/v1/", api.urls),
+    path("api/", include(ai_sdk_urls)),
     path("v1/", include(openai_urls)),
     path("openai/v1/", include(openai_urls)),
     *raw_urls,

@@ -5,6 +5,13 @@ from chat.origins import OriginCheck
 OWN = {b"host": "chat.example.com"}
 
 
+def lets_in(path="/ws/ai/", **headers):
+    named = {"host": "chat.example.com"} | headers
+    scope = {"path": path, "scheme": "ws"}
+    scope["headers"] = [(name.encode(), value.encode()) for name, value in named.items()]
+    return OriginCheck(None).lets_in(scope)
+
+
 def allows(origin, *, scheme="ws", host="chat.example.com"):
     return OriginCheck.allows(origin, {"scheme": scheme}, {b"host": host})
 
@@ -44,3 +51,31 @@ class OriginTests(SimpleTestCase):
     def test_a_list_replaces_the_own_origin(self):
         assert allows("https://app.example.org")
         assert not allows("http://chat.example.com")
+
+
+@override_settings(ALLOWED_HOSTS=["chat.example.com"])
+class DialectOriginTests(SimpleTestCase):
+    own = "http://chat.example.com"
+    page = "http://localhost:5173"
+
+    def test_a_program_is_let_in_to_a_dialect_and_nowhere_else(self):
+        assert lets_in()
+        assert not lets_in("/ws/chat/")
+        assert lets_in("/ws/chat/", authorization="Bearer x")
+
+    def test_a_session_is_only_taken_from_a_page_that_is_named(self):
+        assert not lets_in(cookie="sessionid=x")
+        assert lets_in(cookie="sessionid=x", origin=self.own)
+        assert not lets_in(cookie="sessionid=x", origin=self.page)
+        with override_settings(CHAT={"CORS_ORIGINS": (self.page,)}):
+            assert lets_in(cookie="sessionid=x", origin=self.page)
+            assert not lets_in("/ws/chat/", cookie="sessionid=x", origin=self.page)
+        with override_settings(CHAT={"CORS_ORIGINS": ("*",)}):
+            assert not lets_in(cookie="sessionid=x", origin=self.page)
+
+    def test_pages_without_a_session_are_let_in_if_they_are_named_or_any_is(self):
+        assert not lets_in(origin=self.page)
+        for origins in ((self.page,), ("*",)):
+            with override_settings(CHAT={"CORS_ORIGINS": origins}):
+                assert lets_in(origin=self.page)
+                assert not lets_in(origin="null")

@@ -69,8 +69,8 @@ async def start_generation(
     Save the user's prompt and start answering it, or queue it behind a running answer.
 
     Without a conversation a new one is begun, or, with a ``history``, the one that
-    it tells of goes on; where there is none, the history is saved in a new one. A
-    ``client_id`` names the owner's conversation, which need not be there yet. For
+    it tells of goes on; where there is none, the history is saved in a new one. So it
+    is where a ``client_id`` names a conversation of the owner's that is not there yet. For
     ``agent`` see Ask. ``options`` are those of `chat.llm.streaming`, and ``stop``.
     Return when all is committed and the answer can be followed in the event log. The
     run goes on when the caller's connection closes. The same ``key`` with the same

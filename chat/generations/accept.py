@@ -49,7 +49,7 @@ class Ask:
     parent_id: UUID | Parent | None = Parent.NEWEST
     answer_id: UUID | None = None
     worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
-    # All that went before the prompt, from a client that names no conversation but tells it.
+    # All that went before the prompt, from a client that tells it with each prompt.
     history: Sequence[told.Turn] | None = None
     options: Mapping[str, Any] | None = None
 
@@ -118,9 +118,9 @@ def _place(ask: Ask) -> tuple[Message, list[Message], bool]:
     """Return the prompt, what is to be saved above it, and whether a conversation begins here."""
     if ask.answer_id:
         return _prompt_of_answer(ask.user, ask.answer_id), [], False
-    if ask.history is not None:
-        return _told_prompt(ask, ask.history)
     conversation_id = _conversation_of(ask)
+    if ask.history is not None and conversation_id is None:
+        return _told_prompt(ask, ask.history)
     return _new_prompt(ask, conversation_id), [], conversation_id is None
 
 
@@ -230,7 +230,9 @@ def _new_conversation(ask: Ask, first_words: str) -> Conversation:
 
 def _told_prompt(ask: Ask, history: Sequence[told.Turn]) -> tuple[Message, list[Message], bool]:
     """Go on below the answer that the client tells of, or begin with all that it tells."""
-    answer, rest = told.find_answer(ask.user.pk, history)
+    # Who has a name for a new conversation does not mean another.
+    is_named = ask.client_id is not None
+    answer, rest = (None, history) if is_named else told.find_answer(ask.user.pk, history)
     if answer is not None:
         conversation = _lock(ask.user, answer.conversation_id)
         if active_in(conversation.pk):

@@ -9,6 +9,7 @@ by that very answer, the conversation goes on below it.
 import hashlib
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from chat.events import encode_json
 from chat.models import Conversation, Generation, Message
@@ -26,13 +27,21 @@ def digest(turns: Sequence[Turn]) -> str:
     ).hexdigest()
 
 
-def find_answer(owner_id: Any, turns: Sequence[Turn]) -> tuple[Message | None, Sequence[Turn]]:
-    """Return the newest answer of this owner that the turns tell of, and what follows it there."""
+def find_answer(
+    owner_id: Any, turns: Sequence[Turn], *, within: UUID | None = None
+) -> tuple[Message | None, Sequence[Turn]]:
+    """
+    Return the newest answer of this owner that the turns tell of, and what follows it there.
+
+    With ``within`` only answers of that conversation count.
+    """
     places = [i for i, (role, _) in enumerate(turns) if role == Message.Role.ASSISTANT]
     if not places:
         return None, turns
     last = places[-1]
     asked = Generation.objects.filter(owner_id=owner_id, path_digest=digest(turns[:last]))
+    if within is not None:
+        asked = asked.filter(conversation_id=within)
     answer = turns[last][1].strip()  # Some clients trim what they keep.
     for generation in asked.select_related("message").order_by("-id")[:MAX_CANDIDATES]:
         if generation.is_terminal and generation.message.text.strip() == answer:

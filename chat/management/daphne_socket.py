@@ -5,7 +5,7 @@ from typing import Any
 from twisted.internet import reactor
 
 from chat.management.frame_budget import POLICY_VIOLATION, FrameBudget
-from chat.management.limits import LINGER_SECONDS
+from chat.management.limits import LINGER_SECONDS, longest_frame
 from chat.management.websocket import LeanProtocol
 
 WAITING_FRAMES = 8  # Past them, no more is read until the application has taken some.
@@ -25,6 +25,10 @@ class ChatSocket(LeanProtocol):
     def __init__(self) -> None:
         super().__init__()
         self._budget = FrameBudget()
+
+    def onConnect(self, request: Any) -> Any:
+        self.maxFramePayloadSize = self.maxMessagePayloadSize = longest_frame(request.path)
+        return super().onConnect(request)
 
     def dataReceived(self, data: bytes) -> None:
         if not self.flooded:

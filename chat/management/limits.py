@@ -3,6 +3,9 @@
 import socket
 from typing import Any
 
+from chat.conf import MAX_BODY_BYTES, MAX_FRAME_BYTES
+from chat.origins import DIALECT_PATHS
+
 # For a request's head, and for all of its body: however slowly they are sent,
 # a connection that asks for nothing costs little for long.
 HEAD_SECONDS = 20
@@ -26,3 +29,8 @@ def give_up_the_vanished(listener: Any) -> None:
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Connections inherit it.
         milliseconds = VANISHED_SECONDS * 1000
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def longest_frame(path: str) -> int:
+    """Return how long a WebSocket's frames may be. Some tell a conversation, as bodies do."""
+    return MAX_BODY_BYTES if path in DIALECT_PATHS else MAX_FRAME_BYTES

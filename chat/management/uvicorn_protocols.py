@@ -19,6 +19,7 @@ from chat.management.limits import (
     GRACE_SECONDS,
     HEAD_SECONDS,
     LINGER_SECONDS,
+    longest_frame,
 )
 
 __all__ = ["HttpProtocol", "SocketProtocol"]
@@ -133,6 +134,10 @@ class SocketProtocol(Watched, WebSocketsSansIOProtocol):
             said = b"".join(self.conn.data_to_send())
             self.transport.write(said or b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
             self.transport.close()
+
+    def handle_connect(self, event: Any) -> None:
+        self.conn.max_message_size = longest_frame(event.path.partition("?")[0])
+        super().handle_connect(event)
 
     def handle_events(self) -> None:
         if self.handshake_complete and not self._budget.spend(len(self.conn.events)):

@@ -1,23 +1,16 @@
 """One chat completion of the OpenAI dialect: a reader whose end is the end of what it reads."""
 
-import asyncio
-import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from uuid import uuid4
 
-from chat.background import outcome_of, spawn
-from chat.drain import is_draining
-from chat.errors import ChatError
 from chat.events import Event, EventKind
-from chat.generations import Accepted, start_generation, stop_generation
+from chat.generations import Accepted, start_generation
 from chat.identity import Identity
 from chat.readers import Reader
-from chat.views.follow import Batches, follow_to_end, frames
+from chat.views.follow import frames
+from chat.views.leaving import ReadersAnswer, accepted_for_reader
 from chat.wire import openai
 from chat.wire.openai_request import AGENT, CompletionRequest
-
-logger = logging.getLogger(__name__)
 
 
 async def begin(
@@ -30,7 +23,7 @@ async def begin(
     start_generation() does.
     """
     *history, (_, prompt) = request.turns
-    starting = spawn(
+    accepted = await accepted_for_reader(
         start_generation(
             identity.user,
             text=prompt,
@@ -42,29 +35,15 @@ async def begin(
             options=request.options,
         )
     )
-    try:
-        accepted = await outcome_of(starting)
-    except asyncio.CancelledError:
-        spawn(_stop_what_starts(starting, request))
-        raise
     return Completion(accepted, request)
 
 
-async def _stop_what_starts(starting: "asyncio.Task[Accepted]", request: CompletionRequest) -> None:
-    await asyncio.wait([starting])
-    if not starting.exception():
-        Completion(starting.result(), request).leave()
-
-
-class Completion:
-    """An answer that its only reader asked for, and takes with it when it leaves."""
+class Completion(ReadersAnswer):
+    """An answer in the form that was asked for."""
 
     def __init__(self, accepted: Accepted, request: CompletionRequest) -> None:
+        super().__init__(accepted)
         generation = accepted.generation
-        self._generation = generation
-        # Who asked again with the same key leaves somebody else's answer alone.
-        self._is_stopped_with_reader = accepted.is_new
-        self._loop = asyncio.get_running_loop()
         self.head = openai.Head(
             id=f"chatcmpl-{generation.pk.hex}",
             created=int(generation.created_at.timestamp()),
@@ -72,51 +51,19 @@ class Completion:
             include_usage=request.include_usage,
         )
 
-    def leave(self) -> None:
-        """
-        Stop the answer unless it has ended. From any thread; does not wait. Idempotent.
-
-        Not while the process drains: then the end of the process ends both.
-        """
-        if self._is_stopped_with_reader and not is_draining():
-            self._is_stopped_with_reader = False
-            self._loop.call_soon_threadsafe(lambda: spawn(self._stop()))
-
-    async def _stop(self) -> None:
-        try:
-            await stop_generation(self._generation)
-        except ChatError as exc:
-            logger.warning("Generation %s is not stopped yet: %s", self._generation.pk, exc)
-
     async def events(self, reader: Reader) -> Sequence[Event]:
         """Return all events once the answer has ended. Raise as frames() reports."""
-        found: list[Event] = []
-        async for batch in self._follow(reader):
-            found += batch
-        return found
+        return [event async for batch in self.batches(reader) for event in batch]
 
     @staticmethod
     def has_failed(events: Sequence[Event]) -> bool:
         return events[-1].kind in {EventKind.FAILED, EventKind.INTERRUPTED}
 
-    async def frames(self, reader: Reader) -> AsyncGenerator[str, None]:
+    def frames(self, reader: Reader) -> AsyncGenerator[str, None]:
         """
         Yield one write per batch up to the end of the answer, however long that takes.
 
         A client of this dialect cannot come back. What goes wrong is its last block.
         """
         encoder = openai.ChunkEncoder(self.head)
-        texts = frames(self._follow(reader), encoder, generation_id=self._generation.pk)
-        try:
-            async with aclosing(texts):
-                async for text in texts:
-                    yield text
-        finally:
-            self.leave()
-
-    async def _follow(self, reader: Reader) -> Batches:
-        async with aclosing(follow_to_end(self._generation.pk, reader=reader)) as batches:
-            async for batch in batches:
-                if batch and batch[-1].kind.is_terminal:
-                    self._is_stopped_with_reader = False
-                yield batch
+        return frames(self.batches(reader), encoder, generation_id=self.generation.pk)

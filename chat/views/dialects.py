@@ -3,7 +3,7 @@
 import functools
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -39,7 +39,7 @@ EXPOSED_HEADERS = "retry-after, x-request-id, x-vercel-ai-ui-message-stream"
 
 
 def endpoint(
-    *methods: str, tell: Teller, identify: Identify | None = None
+    *methods: str, tell: Teller, identify: Identify | None = None, safe: Collection[str] = ()
 ) -> Callable[[View], View]:
     """
     Make a view that is called with the request and an identity an address of a dialect.
@@ -47,7 +47,8 @@ def endpoint(
     A session or a key is let in always, a guest where ``OPEN_DIALECTS`` is on,
     or whom ``identify`` finds. Pages of other origins may call if they are among
     ``CORS_ORIGINS``; a session is only taken from a page that is trusted, as no
-    client of a dialect sends a CSRF token. ``tell`` makes an answer of an error.
+    client of a dialect sends a CSRF token. Any page may use ``safe`` methods: it
+    does not see the answer. ``tell`` makes an answer of an error.
     """
 
     def decorate(view: View) -> View:
@@ -62,7 +63,7 @@ def endpoint(
                     raise MethodNotAllowed(f"Use {_allowed(methods)}.")
                 else:
                     identity = await (identify or identify_request)(request)
-                    response = await view(request, _let_in(request, identity), **parameters)
+                    response = await view(request, _let_in(request, identity, safe), **parameters)
             except RequestDataTooBig:
                 response = tell(PromptTooLong(f"A body has at most {MAX_BODY_BYTES} bytes."))
             except ChatError as exc:
@@ -91,11 +92,11 @@ def json_body(request: HttpRequest) -> bytes:
     return request.body
 
 
-def _let_in(request: HttpRequest, identity: Identity | None) -> Identity:
+def _let_in(request: HttpRequest, identity: Identity | None, safe: Collection[str]) -> Identity:
     if identity is None:
         raise NotAuthenticated
     by_itself = identity.uses_session or identity.is_guest  # Without a secret in the request.
-    if by_itself and not _is_trusted(request, identity):
+    if by_itself and request.method not in safe and not _is_trusted(request, identity):
         raise Forbidden("Pages of other sites cannot ask here. Add theirs to CORS_ORIGINS.")
     return identity
 
@@ -140,6 +141,8 @@ def _for_pages(
     if origin is None or not is_among(origin, allowed):
         return response
     response["Access-Control-Allow-Origin"] = origin
+    if is_among(origin, [each for each in allowed if each != ANY]):
+        response["Access-Control-Allow-Credentials"] = "true"  # Its session, or its guest's.
     response["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
     if request.method == "OPTIONS":
         response["Access-Control-Allow-Methods"] = _allowed(methods)

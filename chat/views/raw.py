@@ -23,22 +23,15 @@ from chat.views import streams
 from chat.views.dialects import endpoint, json_body
 from chat.views.follow import SentAway, follow_a_while, follow_to_end, frames
 from chat.views.streams import EventStreamResponse, Place, nothing
+from chat.views.texts import NotWhole, answer_texts
 from chat.wire import raw
-from chat.wire.failures import Reason, reason_of
+from chat.wire.failures import Reason
 from chat.wire.raw import EventsEncoder, Position
 from chat.wire.raw_request import Unprocessable, parse_question, query_question
 
 
 class TextEventsResponse(EventStreamResponse):
     cache_control = "no-cache, no-transform"  # As their own servers say it.
-
-
-class NotWhole(Exception):
-    """Raised when an answer has ended before its time; ``reason`` says why."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.message)
-        self.reason = reason
 
 
 def error_response(error: ChatError) -> HttpResponse:
@@ -55,7 +48,8 @@ async def nostream(request: HttpRequest, identity: Identity) -> HttpResponse:
     with place.held:
         generation = await ask(request, identity, question)
         try:
-            parts = [text async for text in answer_texts(generation, place.reader)]
+            batches = follow_to_end(generation.pk, reader=place.reader)
+            parts = [text async for text in answer_texts(batches)]
         except NotWhole as exc:
             return _failure_response(exc.reason)
     return HttpResponse(
@@ -117,16 +111,6 @@ async def text_events(
     with place.held:
         generation = await ask(request, identity, text)
         return _stream(request, encoder(generation.pk), place)
-
-
-async def answer_texts(generation: Generation, reader: Reader) -> AsyncGenerator[str, None]:
-    """Yield an answer's text as it comes. Raise NotWhole where it fails; as follow_to_end()."""
-    async with aclosing(follow_to_end(generation.pk, reader=reader)) as batches:
-        async for batch in batches:
-            if text := raw.plain_text(batch):
-                yield text
-            if batch and (reason := reason_of(batch[-1])):
-                raise NotWhole(reason)
 
 
 async def _read_on(

@@ -19,7 +19,8 @@ from chat.text import clean_text
 from chat.wire.parse import parse_object
 
 
-def _unchanged(text: str) -> str:
+def unchanged(text: str) -> str:
+    """Return an id of a client's as it stands. Raise ValueError if it cannot be stored so."""
     # Cleaned, it would come back to the client as another key than the one it sent.
     if clean_text(text) != text:
         raise ValueError("it has characters that cannot be stored")
@@ -27,7 +28,7 @@ def _unchanged(text: str) -> str:
 
 
 Text = Annotated[StrictStr, AfterValidator(clean_text)]
-Key = Annotated[StrictStr, AfterValidator(_unchanged), Field(min_length=1, max_length=128)]
+Key = Annotated[StrictStr, AfterValidator(unchanged), Field(min_length=1, max_length=128)]
 Name = Annotated[Text, Field(max_length=200)]
 Cursor = Annotated[StrictInt, Field(ge=0, le=2**53)]
 

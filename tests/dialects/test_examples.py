@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
+from tests.clients.node import FOLDER as CLIENTS
+from tests.clients.node import PROGRAM
 from tests.servers import BASE_DIR
+from tests.upstream import MARKDOWN
 
 CURL = shutil.which("curl")
 PAGE = (BASE_DIR / "docs/clients.md").read_text()
@@ -45,3 +48,26 @@ def test_the_example_for_text_alone_works(site, ada):
     assert done.stdout.startswith('{"answer":"Scattering."}')
     assert "data: Dust\n" in done.stdout
     assert done.stdout.endswith("Grass.")
+
+
+def test_the_examples_for_the_ai_sdk_work(node, site, ada):
+    scripts = re.findall(
+        r'^```js\n(import [^`]*? from "ai";\n.*?)^```', PAGE, re.DOTALL | re.MULTILINE
+    )
+    over_http, over_socket = (run_by_node(script, site, ada) for script in scripts)
+    assert MARKDOWN in over_http
+    assert "openai:fake { inputTokens" in over_http
+    assert over_socket == MARKDOWN
+
+
+def run_by_node(script, site, person):
+    done = subprocess.run(
+        [PROGRAM, "--input-type=module", "-e", script.replace('from "ai"', 'from "ai7"')],
+        cwd=CLIENTS,
+        env=os.environ | {"SITE_URL": site.url, "SITE_KEY": person.key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

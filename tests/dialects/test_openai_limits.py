@@ -76,7 +76,7 @@ def test_callers_without_a_key_are_refused_though_other_dialects_are_open(serve)
 def test_a_revoked_key_ends_its_stream_with_an_error(serve):
     site, ada, client = serve()
     answer = stream(client, "infinite@50")
-    next(iter(answer))
+    [next(answer) for _ in range(2)]  # The role, then text: the model has been asked.
     (revoke,) = re.findall(r"/account/keys/[0-9a-f-]+/revoke/", ada.browser.get("/account/").text)
     assert ada.browser.post(revoke).status_code == 302
     with pytest.raises(openai.APIError) as caught:

@@ -75,6 +75,31 @@ class ToldTests(AcceptTestCase):
             assert accepted.position == 0
         assert Conversation.objects.count() == 2
 
+    def test_a_talk_with_a_name_is_begun_with_what_is_told_and_only_begun(self):
+        self.end(self.tell(FIRST[0], text="one"), text="1")
+        named = [*FIRST, ("assistant", "1")]
+        first = self.tell(*named, client_id="ai:x")
+        assert first.is_new_conversation
+        assert self.branch(first)[:-1] == [*named, ("user", "two")]
+        self.end(first, text="2")
+        told_more = [*named, ("user", "two"), ("assistant", "2"), ("user", "unheard")]
+        second = self.tell(*told_more, text="three", client_id="ai:x")
+        assert not second.is_new_conversation
+        assert second.prompt.parent_id == first.generation.message_id
+
+    def test_an_answer_is_found_within_one_talk(self):
+        found = [self.tell(FIRST[0], text="one") for _ in range(2)]
+        for accepted in found:
+            self.end(accepted, text="1")
+        for accepted in found:
+            conversation_id = accepted.prompt.conversation_id
+            answer, rest = told.find_answer(
+                self.user.pk, [*FIRST, ("assistant", "1"), ("user", "x")], within=conversation_id
+            )
+            assert answer == accepted.generation.message
+            assert rest == [("user", "x")]
+        assert told.find_answer(self.user.pk, FIRST, within=conversation_id)[0] is None
+
     def test_a_deleted_talk_is_begun_again(self):
         first = self.tell(FIRST[0], text="one")
         self.end(first, text="1")

@@ -33,6 +33,11 @@ async def who(request, identity):
     return HttpResponse(identity.user.get_username())
 
 
+@endpoint("GET", "POST", tell=error_response, safe={"GET"})
+async def read(request, identity):
+    return HttpResponse(identity.user.get_username())
+
+
 class DoorTests(TransactionTestCase):
     def setUp(self):
         self.ada = get_user_model().objects.create_user(username="ada")
@@ -58,7 +63,7 @@ class DoorTests(TransactionTestCase):
             content_type or "application/octet-stream",
             headers=named,
         )
-        return await who(request)
+        return await (read if path == "/read" else who)(request)
 
     async def name(self, **options):
         response = await self.call(**options)
@@ -101,6 +106,26 @@ class DoorTests(TransactionTestCase):
         assert await self.name(referer="http://testserver.evil.test/", **reads) == 403
         assert await self.name(**reads) == 403
         assert await self.name(in_session=True, referer="http://testserver/") == 403
+
+    @PAGES
+    async def test_what_only_reads_is_answered_to_any_page_and_shown_to_those_named(self):
+        for headers in ({"origin": "http://evil.test"}, {"sec_fetch_site": "cross-site"}, {}):
+            response = await self.call(path="/read", in_session=True, **headers)
+            assert response.content == b"ada"
+            assert "Access-Control-Allow-Origin" not in response
+            assert await self.name(method="POST", path="/read", in_session=True, **headers) == 403
+
+    @PAGES
+    async def test_a_named_page_may_send_its_session(self):
+        response = await self.call(in_session=True, origin="http://localhost:5173")
+        assert response.content == b"ada"
+        assert response["Access-Control-Allow-Credentials"] == "true"
+
+    @ANY_PAGE
+    async def test_a_page_that_is_not_named_may_not_send_a_session(self):
+        response = await self.call(origin="http://anywhere.test")
+        assert response["Access-Control-Allow-Origin"] == "http://anywhere.test"
+        assert "Access-Control-Allow-Credentials" not in response
 
     @OPEN
     async def test_a_page_of_another_site_cannot_ask_as_a_guest(self):
