@@ -19,6 +19,9 @@ from chat.wire.openai_request import AGENT, CompletionRequest
 
 logger = logging.getLogger(__name__)
 
+# Between two writes to a client that should not get both in one read.
+APART_SECONDS = 0.003
+
 
 async def begin(
     request: CompletionRequest, identity: Identity, *, key: str | None = None
@@ -120,3 +123,15 @@ class Completion:
                 if batch and batch[-1].kind.is_terminal:
                     self._is_stopped_with_reader = False
                 yield batch
+
+
+async def apart(blocks: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    """
+    Yield the frames of a completion for a client that reads them write by write.
+
+    Each is padded and has a pause behind it, the last one before the end.
+    """
+    async with aclosing(blocks):
+        async for text in blocks:
+            yield openai.pad(text)
+            await asyncio.sleep(APART_SECONDS)
