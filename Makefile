@@ -13,13 +13,16 @@ PRODUCTION = HTTPS=1 DEBUG=0 ALLOWED_HOSTS=chat.example.com \
 	SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults test-fast test-libraries check bench bench-peers bench-quick assets setup fix clean
+.PHONY: help run chat test test-faults test-fast test-libraries check bench bench-peers bench-quick assets setup fix clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: assets ## Start the chat on http://127.0.0.1:8000 (PORT=, HOST=)
 	@exec $(PY) manage.py start $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
+
+chat: setup ## Chat in this terminal, on the running site (ARGS="--user ada")
+	@exec $(PY) manage.py chat $(ARGS)
 
 test: assets ## Run all tests (ARGS="tests/test_start.py -x")
 	@$(PY) -m pytest $(ARGS)

@@ -6,9 +6,10 @@ from chat.views.api import api
 app_name = "chat"
 
 openai_urls = [
-    path("models", openai.list_models),
+    # With a slash at the end or without, as its clients put their base URLs together.
+    re_path(r"^models/?$", openai.list_models),
     path("models/<path:name>", openai.get_model),
-    path("chat/completions", openai.create_completion),
+    re_path(r"^chat/completions/?$", openai.create_completion),
     path("<path:rest>", openai.unknown),
 ]
 

@@ -70,11 +70,16 @@ async def available_models() -> list[ModelInfo]:
     return sorted(models, key=lambda model: model.name != default)
 
 
-def check_model_name(name: str) -> None:
-    """Raise UnknownModel for a name of no known form. Loads no model and asks no provider."""
+def is_model_name(name: str) -> bool:
+    """Tell whether a name has a known form. Loads no model and asks no provider."""
     provider, _, model = name.partition(":")
-    known = provider == "demo" or (provider in {"openai", "ollama"} and model)
-    if not known and name not in chat_settings().models:
+    known = provider == "demo" or (provider in {"openai", "ollama"} and model != "")
+    return known or name in chat_settings().models
+
+
+def check_model_name(name: str) -> None:
+    """Raise UnknownModel for a name of no known form."""
+    if not is_model_name(name):
         raise UnknownModel(
             f"No model is called {name[:100]!r}. Use openai:<name>, ollama:<name>, demo,"
             " or a name from the setting MODELS."

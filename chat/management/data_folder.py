@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,11 +30,8 @@ class HeldFolder:
         self.announce("")
 
     def announce(self, address: str) -> None:
-        """Leave the address for whoever tries to serve the same folder."""
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump({"pid": str(os.getpid()), "address": address}, self._file)
-        self._file.flush()
+        """Leave the address for whoever tries to serve the same folder, or looks for the site."""
+        _note(self._file, address)
 
 
 @contextmanager
@@ -52,6 +49,38 @@ def hold(folder: Path) -> Iterator[HeldFolder]:
         except BlockingIOError:
             raise FolderInUse(**_holder(file)) from None
         yield HeldFolder(file)
+
+
+def announce_in(folder: Path, address: str) -> None:
+    """
+    Leave the address in a folder that several processes may use, for whoever looks for the site.
+
+    The last one to start is found. A folder that cannot be written to is left alone.
+    """
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "a+") as file:
+            _note(file, address)
+
+
+def find_address(folder: Path) -> str:
+    """Return where a process of this machine serves the folder's site; nothing if none does."""
+    try:
+        with open(folder / "lock") as file:
+            holder = _holder(file)
+        os.kill(int(holder["pid"]), 0)
+    except PermissionError:
+        return holder["address"]  # It lives, and is somebody else's.
+    except (OSError, ValueError):
+        return ""
+    return holder["address"]
+
+
+def _note(file: IO[str], address: str) -> None:
+    file.seek(0)
+    file.truncate()
+    json.dump({"pid": str(os.getpid()), "address": address}, file)
+    file.flush()
 
 
 def _holder(file: IO[str]) -> dict[str, str]:

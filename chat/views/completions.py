@@ -1,6 +1,8 @@
 """One chat completion of the OpenAI dialect: a reader whose end is the end of what it reads."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from uuid import uuid4
 
 from chat.events import Event, EventKind
@@ -11,6 +13,9 @@ from chat.views.follow import frames
 from chat.views.leaving import ReadersAnswer, accepted_for_reader
 from chat.wire import openai
 from chat.wire.openai_request import AGENT, CompletionRequest
+
+# Between two writes to a client that should not get both in one read.
+APART_SECONDS = 0.003
 
 
 async def begin(
@@ -67,3 +72,15 @@ class Completion(ReadersAnswer):
         """
         encoder = openai.ChunkEncoder(self.head)
         return frames(self.batches(reader), encoder, generation_id=self.generation.pk)
+
+
+async def apart(blocks: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    """
+    Yield the frames of a completion for a client that reads them write by write.
+
+    Each is padded and has a pause behind it, the last one before the end.
+    """
+    async with aclosing(blocks):
+        async for text in blocks:
+            yield openai.pad(text)
+            await asyncio.sleep(APART_SECONDS)

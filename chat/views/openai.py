@@ -13,9 +13,9 @@ from chat.agents.registry import agent_entries
 from chat.errors import ChatError, NotAuthenticated, NotFound, UnknownModel
 from chat.events import encode_json
 from chat.identity import Identity, identify_request
-from chat.llm.registry import available_models
+from chat.llm.registry import available_models, is_model_name
 from chat.views import dialects
-from chat.views.completions import Completion, begin
+from chat.views.completions import Completion, apart, begin
 from chat.views.dialects import View
 from chat.views.streams import EventStreamResponse, Place
 from chat.wire import openai
@@ -103,12 +103,17 @@ async def create_completion(request: HttpRequest, identity: Identity) -> HttpRes
     A client that leaves before the end stops the answer.
     """
     asked = parse_request(request.body)
+    is_flowno = request.headers.get("User-Agent", "").startswith("Flowno/")
+    if is_flowno and not (asked.agent or is_model_name(asked.model)):
+        asked = asked.model_copy(update={"model": ""})  # Its programs name one in their code.
     place = Place(identity)
     with place.held as held:
         completion = await begin(asked, identity, key=request.headers.get("Idempotency-Key"))
         held.callback(completion.leave)
         if asked.stream:
             frames = completion.frames(place.reader)
+            if is_flowno:
+                frames = apart(frames)
             return EventStreamResponse(frames, reader=held.pop_all())
         return await _whole(completion, place)
 

@@ -15,6 +15,8 @@ from chat.wire.failures import reason_of
 
 KEEP_ALIVE = ": keep-alive\n\n"
 DONE = "data: [DONE]\n\n"
+# Two of the reads in which Flowno's client takes a response.
+PADDED_LENGTH = 2048
 
 FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 # What other providers say, in this dialect's words. Any other end is a natural one.
@@ -104,7 +106,7 @@ def _delta(event: Event) -> dict[str, Any] | None:
         case EventKind.DELTA:
             return {"content": event.data["text"]}
         case EventKind.REASONING:
-            return {"reasoning_content": event.data["text"]}
+            return {"content": "", "reasoning_content": event.data["text"]}  # Flowno needs both.
         case EventKind.DONE | EventKind.STOPPED:
             return {}
         case _:
@@ -159,6 +161,18 @@ def usage_of(end: Event) -> dict[str, int] | None:
 def model(name: str, *, owned_by: str) -> dict[str, Any]:
     """Return an entry of the list of models. When it was made is not known: 0."""
     return {"id": name, "object": "model", "created": 0, "owned_by": owned_by}
+
+
+def pad(blocks: str) -> str:
+    """
+    Return the blocks with a comment before them, so long that the two fill several reads.
+
+    A client that takes one HTTP chunk per read, however many have arrived,
+    loses at the end what it has fallen behind by; with chunks longer than its
+    reads it never does.
+    """
+    missing = PADDED_LENGTH - len(blocks)
+    return f": {' ' * missing}\n\n{blocks}" if missing > 0 else blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,6 +145,15 @@ class StreamTests(SimpleTestCase):
         for theirs, ours in said.items():
             assert openai.finish_reason(log(finish_reason=theirs)[-1]) == ours
 
+    @given(pieces)
+    def test_padding_adds_nothing_that_a_client_would_see(self, texts):
+        stream = openai.ChunkEncoder(head()).encode(log(*texts))
+        padded = openai.pad(stream)
+        assert len(padded) >= openai.PADDED_LENGTH
+        assert blocks(padded) == blocks(stream)
+        assert padded.endswith(stream)
+        assert openai.pad(padded) == padded
+
 
 class WholeTests(SimpleTestCase):
     @given(pieces)

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from chat.conf import chat_settings
 from chat.eventlog import BACKENDS, BaseEventLog
 from chat.guests import people
 from chat.llm.registry import default_model
-from chat.management.data_folder import FolderInUse, hold
+from chat.management.data_folder import FolderInUse, announce_in, hold
 from chat.management.limits import give_up_the_vanished
 
 # Where one listens, and where that can be reached from here.
@@ -52,9 +53,10 @@ class Command(BaseCommand):
         try:
             with ExitStack() as stack:
                 # Where processes work together, several may use the folder.
-                announce: Callable[[str], None] = _tell_nobody
+                folder = Path(settings.DATA_DIR)
+                announce: Callable[[str], None] = partial(announce_in, folder)
                 if _obstacle_to_processes():
-                    announce = stack.enter_context(hold(Path(settings.DATA_DIR))).announce
+                    announce = stack.enter_context(hold(folder)).announce
                 listener = stack.enter_context(_claim(self._host, port))
                 self._serve(server, workers, listener, announce)
         except FolderInUse as exc:
@@ -164,10 +166,6 @@ def _obstacle_to_processes() -> str:
     if not log.supports_many_processes:
         return f"The event log {name!r} serves one process: set CHAT_EVENT_LOG to another."
     return ""
-
-
-def _tell_nobody(address: str) -> None:
-    """Announce nothing: nobody asks whose folder it is."""
 
 
 def _claim(host: str, port: int) -> socket.socket:

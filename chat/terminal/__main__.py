@@ -1,0 +1,5 @@
+import sys
+
+from chat.terminal.main import main
+
+sys.exit(main())
