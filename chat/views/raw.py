@@ -25,8 +25,9 @@ from chat.views.follow import SentAway, follow_a_while, follow_to_end, frames
 from chat.views.streams import EventStreamResponse, Place, nothing
 from chat.wire import raw
 from chat.wire.failures import Reason, reason_of
+from chat.wire.forms import Unprocessable
 from chat.wire.raw import EventsEncoder, Position
-from chat.wire.raw_request import Unprocessable, parse_question, query_question
+from chat.wire.raw_request import parse_question, query_question
 
 
 class TextEventsResponse(EventStreamResponse):
