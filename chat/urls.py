@@ -1,6 +1,6 @@
 from django.urls import include, path, re_path
 
-from chat.views import account, ai_sdk, ask, openai, pages, raw, setup
+from chat.views import account, ai_sdk, ask, burr, burr_tracking, openai, pages, raw, setup
 from chat.views.api import api
 
 app_name = "chat"
@@ -34,6 +34,26 @@ ai_sdk_urls = [
     re_path(r"^completion/?$", ai_sdk.completion),
 ]
 
+# Fixed addresses come first: a project may be called like one of them.
+burr_urls = [
+    path("streaming_chatbot/create/<project_id>/<app_id>", burr.create),
+    path("streaming_chatbot/history/<project_id>/<app_id>", burr.history),
+    path("streaming_chatbot/response/<project_id>/<app_id>", burr.respond),
+    path("ready", burr_tracking.ready_v0),
+    path("version", burr_tracking.version),
+    path("metadata/app_spec", burr_tracking.app_spec),
+    path("projects", burr_tracking.projects),
+    path("<project_id>/annotations", burr_tracking.annotations),
+    path("<project_id>/<int:annotation_id>/update_annotations", burr_tracking.change_annotation),
+    path(
+        "<project_id>/<app_id>/<partition_key>/<int:sequence_id>/annotations",
+        burr_tracking.annotate,
+    ),
+    path("<project_id>/<partition_key>/apps", burr_tracking.apps),
+    path("<project_id>/<app_id>/<partition_key>/apps", burr_tracking.logs),
+    path("<path:rest>", burr_tracking.unknown),
+]
+
 urlpatterns = [
     path("", pages.home, name="home"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
@@ -46,5 +66,7 @@ urlpatterns = [
     path("openai/v1/", include(openai_urls)),
     *raw_urls,
     path("ask-demo/", ask.demo, name="ask_demo"),
+    path("api/v0/", include(burr_urls)),
+    path("ready", burr_tracking.ready),
     path("setup/<str:token>/", setup.setup, name="setup"),
 ]

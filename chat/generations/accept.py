@@ -20,6 +20,7 @@ from chat.errors import (
     RateLimited,
 )
 from chat.generations import told
+from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
 from chat.models import Conversation, Generation, Message
 
@@ -245,7 +246,7 @@ def _told_prompt(ask: Ask, history: Sequence[told.Turn]) -> tuple[Message, list[
 
 def _find_parent(ask: Ask, conversation: Conversation) -> Message | None:
     if isinstance(ask.parent_id, Parent):
-        return _newest_end(conversation)
+        return newest_end(conversation)
     if ask.parent_id is None:
         return None
     parent = conversation.messages.filter(pk=ask.parent_id).first()
@@ -254,15 +255,6 @@ def _find_parent(ask: Ask, conversation: Conversation) -> Message | None:
     if parent.role == Message.Role.USER and parent.children.exists():
         raise BadRequest("parent: name an answer, or null to begin at the root.")
     return parent
-
-
-def _newest_end(conversation: Conversation) -> Message | None:
-    answer = conversation.messages.answers().order_by("-id").first()
-    if conversation.forked_from_id is None:
-        return answer
-    prompt = conversation.messages.open_ends().order_by("-id").first()
-    ends = [end for end in (answer, prompt) if end is not None]
-    return max(ends, key=lambda end: end.pk, default=None)
 
 
 def _prompt_of_answer(user: "AbstractBaseUser", answer_id: UUID) -> Message:

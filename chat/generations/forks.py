@@ -11,6 +11,7 @@ from chat.errors import BadRequest, NotFound
 from chat.generations.history import path_to
 from chat.generations.notify import notify_conversation
 from chat.models import Conversation, Generation, Message, Step
+from chat.models.ids import new_id
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -56,7 +57,10 @@ def _fork(
     active = Generation.objects.active_in(origin).values_list("message_id", flat=True)
     if {each.pk for each in path} & set(active):
         raise BadRequest(UNENDED)
+    fork_id = new_id()
     fork = Conversation.objects.create(
+        id=fork_id,
+        client_id=_client_id(origin, fork_id),
         owner_id=origin.owner_id,
         title=_title(origin),
         model=origin.model,
@@ -90,6 +94,12 @@ def _message_of(step: Step) -> Message | None:
 
 def _says(step: Step, answer: Message) -> bool:
     return bool(answer.text) and (step.state_after or {}).get("response") == answer.text
+
+
+def _client_id(origin: Conversation, fork_id: UUID) -> str | None:
+    """Return the fork's own id, in the place where a dialect's client keeps the original."""
+    place, slash, _ = (origin.client_id or "").rpartition("/")
+    return f"{place}/{fork_id}" if slash else None
 
 
 def _title(origin: Conversation) -> str:

@@ -4,7 +4,7 @@ from itertools import takewhile
 
 from django.db import connection
 
-from chat.models import Message
+from chat.models import Conversation, Message
 from chat.models.ids import to_column
 
 # Recursive, so that one query fetches one branch, however large the tree.
@@ -66,6 +66,16 @@ def history_before(message: Message, *, limit_chars: int) -> list[tuple[str, str
         if text and fits:
             history.append((role, text))
     return history[::-1]
+
+
+def newest_end(conversation: Conversation) -> Message | None:
+    """Return what the next prompt follows: the newest answer, or what a fork ends with."""
+    answer = conversation.messages.answers().order_by("-id").first()
+    if conversation.forked_from_id is None:
+        return answer
+    prompt = conversation.messages.open_ends().order_by("-id").first()
+    ends = [end for end in (answer, prompt) if end is not None]
+    return max(ends, key=lambda end: end.pk, default=None)
 
 
 def path_to(message: Message) -> list[Message]:

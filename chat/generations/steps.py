@@ -12,7 +12,9 @@ from django.utils import timezone
 from chat.agents.context import state_left, turn
 from chat.errors import Fenced
 from chat.generations.history import history_before
-from chat.models import Generation, Step
+from chat.models import Conversation, Generation, Message, Step
+
+Status = Generation.Status
 
 # What changes after a step has started.
 CHANGES = [
@@ -96,27 +98,64 @@ def steps_of(generation: Generation) -> list[Step]:
     rows = list(generation.steps.order_by("sequence")) if generation.agent else []
     if rows or (generation.agent and not generation.is_terminal):
         return rows
-    return [_made_up(generation)]
-
-
-def _made_up(generation: Generation) -> Step:
-    assert generation.started_at is not None  # Whoever waits has no steps.
     message = generation.message
-    *history, (_, prompt) = history_before(message, limit_chars=HISTORY_CHARS)
-    before = [turn(role, text) for role, text in history]
-    said = [*before, turn("user", prompt), turn("assistant", message.text)]
-    left = {"prompt": prompt, "chat_history": said, "response": message.text}
+    before = history_before(message, limit_chars=HISTORY_CHARS)
+    path = [*before, (message.role, message.text)]
+    return [_made_up(generation, path, sequence=first_sequence(generation))]
+
+
+def steps_in(conversation: Conversation) -> list[Step]:
+    """Return the steps of all answers of a conversation in their order. See steps_of()."""
+    begun = conversation.generations.exclude(started_at=None).exclude(status=Status.QUEUED)
+    found: list[Step] = []
+    paths = _Paths(conversation)
+    for generation in begun.prefetch_related("steps").order_by("id"):
+        rows = sorted(generation.steps.all(), key=lambda step: step.sequence)
+        if not rows and (not generation.agent or generation.is_terminal):
+            sequence = found[-1].sequence + 1 if found else 0
+            rows = [_made_up(generation, paths.to(generation.message_id), sequence=sequence)]
+        found += rows
+    return found
+
+
+class _Paths:
+    """The paths of a conversation's tree, without a query for each of them."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._messages: dict[UUID, Message] = {}
+
+    def to(self, message_id: UUID) -> list[tuple[str, str]]:
+        """Return role and text of what leads to a message, newest last, as far as it is shown."""
+        if not self._messages:
+            self._messages = {each.pk: each for each in self._conversation.messages.all()}
+        step, left = self._messages.get(message_id), HISTORY_CHARS
+        path: list[tuple[str, str]] = []
+        while step and (left > 0 or len(path) < 2):
+            path.append((step.role, step.text))
+            left -= len(step.text)
+            step = self._messages.get(step.parent_id) if step.parent_id else None
+        return path[::-1]
+
+
+def _made_up(generation: Generation, path: Sequence[tuple[str, str]], *, sequence: int) -> Step:
+    """Return a plain answer as a step; the path ends with its prompt and its text."""
+    assert generation.started_at is not None  # Whoever waits has no steps.
+    *history, (_, prompt), (_, text) = path
+    before = [turn(role, said) for role, said in history if said]
+    said = [*before, turn("user", prompt), turn("assistant", text)]
+    left = {"prompt": prompt, "chat_history": said, "response": text}
     error = generation.error or {}
     return Step(
         id=None,
         generation=generation,
-        sequence=first_sequence(generation),
+        sequence=sequence,
         name=ANSWER,
         status=_status_of(generation),
         inputs={"prompt": prompt},
         state_before={"chat_history": before},
-        state_after=left if generation.is_terminal and message.text else None,
-        result={"response": message.text} if generation.is_terminal else None,
+        state_after=left if generation.is_terminal and text else None,
+        result={"response": text} if generation.is_terminal else None,
         error=f"{error['code']}: {error['message']}" if error else "",
         started_at=generation.started_at,
         first_delta_at=generation.first_delta_at,

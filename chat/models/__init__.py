@@ -1,5 +1,6 @@
 """What the database keeps."""
 
+from chat.models.annotations import Annotation, AnnotationQuerySet
 from chat.models.api_keys import ApiKey, ApiKeyQuerySet
 from chat.models.chats import (
     Conversation,
@@ -13,6 +14,8 @@ from chat.models.logs import StoredEvent, Worker
 from chat.models.steps import Step, StepQuerySet
 
 __all__ = [
+    "Annotation",
+    "AnnotationQuerySet",
     "ApiKey",
     "ApiKeyQuerySet",
     "Conversation",

@@ -26,8 +26,9 @@ from chat.views.streams import EventStreamResponse, Place, nothing
 from chat.views.texts import NotWhole, answer_texts
 from chat.wire import raw
 from chat.wire.failures import Reason
+from chat.wire.forms import Unprocessable
 from chat.wire.raw import EventsEncoder, Position
-from chat.wire.raw_request import Unprocessable, parse_question, query_question
+from chat.wire.raw_request import parse_question, query_question
 
 
 class TextEventsResponse(EventStreamResponse):

@@ -1,14 +1,12 @@
 """What a client of the raw dialects may ask, as checked values."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import AfterValidator, Field, StrictStr
 
-from chat.errors import BadRequest
 from chat.text import clean_text
-from chat.wire.frames import explain
-from chat.wire.parse import parse_object
+from chat.wire.forms import Lenient, parse_body, parse_query, wrong
 
 ROLES = {"developer": "system", "tool": "user", "function": "user"}
 
@@ -17,26 +15,6 @@ def _said(text: str) -> str:
     if not text.strip():
         raise ValueError("an empty question cannot be answered")
     return clean_text(text)
-
-
-class Unprocessable(BadRequest):
-    """A request that lacks something, with the list of what in the form of these servers."""
-
-    status: ClassVar[int] = 422
-
-    def __init__(self, place: str, errors: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__(explain(errors))
-        self.detail = [
-            {"type": each["type"], "loc": [place, *each["loc"]], "msg": each["msg"]}
-            for each in errors
-        ]
-
-
-class Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-M = TypeVar("M", bound=Lenient)
 
 
 class Question(Lenient):
@@ -74,17 +52,17 @@ class Told(Lenient):
 
 def parse_question(raw: bytes) -> str:
     """Return what a body asks. Raise Unprocessable."""
-    return _validate(Question, _body(raw), "body").question
+    return parse_body(Question, raw).question
 
 
 def query_question(query: Mapping[str, str]) -> str:
     """Return what ``?question=`` asks. Raise Unprocessable."""
-    return _validate(Question, query, "query").question
+    return parse_query(Question, query).question
 
 
 def query_msg(query: Mapping[str, str]) -> str:
     """Return what ``?msg=`` asks. Raise Unprocessable."""
-    return _validate(Msg, query, "query").msg
+    return parse_query(Msg, query).msg
 
 
 def parse_told(raw: bytes) -> list[tuple[str, str]]:
@@ -93,28 +71,12 @@ def parse_told(raw: bytes) -> list[tuple[str, str]]:
 
     Messages without text are left out. Raise Unprocessable.
     """
-    told = _validate(Told, _body(raw), "body")
+    told = parse_body(Told, raw)
     turns = [message.turn for message in told.messages if message.role != "data"]
     turns = [(role, text) for role, text in turns if text.strip()]
     if not turns or turns[-1][0] != "user":
-        error = {"type": "value_error", "loc": ["messages"], "msg": "The last must be a user's."}
-        raise Unprocessable("body", [error])
+        raise wrong("body", "messages", message="The last must be a user's.")
     return turns
-
-
-def _validate(model: type[M], value: Mapping[str, Any], place: str) -> M:
-    try:
-        return model.model_validate(value)
-    except ValidationError as exc:
-        raise Unprocessable(place, exc.errors(include_url=False)) from None
-
-
-def _body(raw: bytes) -> dict[str, Any]:
-    try:
-        return parse_object(raw)
-    except BadRequest as exc:
-        error = {"type": "json_invalid", "loc": [], "msg": str(exc)}
-        raise Unprocessable("body", [error]) from None
 
 
 def _text_of(part: Any) -> str:

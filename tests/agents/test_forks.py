@@ -132,6 +132,12 @@ class ForkTests(AgentCase):
         assert (fork.forked_from_id, fork.forked_at_step_id) == (None, None)
         assert await in_database(Message.objects.filter(conversation=fork).count) == 3
 
+    async def test_a_fork_stands_where_its_client_keeps_the_original(self):
+        for client_id, place in {"burr:demo/app1": "burr:demo/", "ai:1": None, None: None}.items():
+            generation = await self.answer("One", "unknown", client_id=client_id)
+            fork = await self.fork(generation, message_id=generation.message_id)
+            assert fork.client_id == (f"{place}{fork.pk}" if place else None)
+
     async def test_a_long_title_leaves_room_for_the_hint(self):
         first = await self.answer("One", "unknown")
         rows = Conversation.objects.filter(pk=first.conversation_id)

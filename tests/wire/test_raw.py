@@ -12,8 +12,9 @@ from chat.events import Event, EventKind
 from chat.llm.sse import EventStreamParser
 from chat.text import clean_text
 from chat.wire import raw
+from chat.wire.forms import Unprocessable
 from chat.wire.raw import DoneEncoder, EventsEncoder, Position
-from chat.wire.raw_request import Unprocessable, parse_question, parse_told, query_msg
+from chat.wire.raw_request import parse_question, parse_told, query_msg
 
 RUN = UUID("01a21a68-2a73-7710-99fd-685b204bbe0f")
 ENCODERS = [EventsEncoder, DoneEncoder]

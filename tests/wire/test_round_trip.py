@@ -22,7 +22,7 @@ from openai._streaming import SSEDecoder
 from chat.events import Event, EventKind
 from chat.llm.sse import EventStreamParser
 from chat.text import clean_text
-from chat.wire import native, openai, raw
+from chat.wire import burr, native, openai, raw
 from tests.clients.node import Dialogue, Node
 
 PARSERS = ["eventsource-parser", "undici", "fetch-event-source", "openai-python", "ours"]
@@ -104,11 +104,22 @@ def without_first_lines(text: str) -> str:
     return re.sub(r"(^|\n)\ufeff", r"\1", with_lf(text)).lstrip("\n")
 
 
+def encode_burr(log: list[Event]) -> str:
+    return burr.KEEP_ALIVE.join(burr.FrameEncoder().encode([event]) for event in log)
+
+
+def read_burr(found: list[Parsed]) -> str:
+    *deltas, end = [json.loads(parsed.data) for parsed in found]
+    assert end == {"type": "done"}
+    return "".join(delta["value"] for delta in deltas)
+
+
 DIALECTS = {
     "native": Dialect(encode_native, read_native),
     "openai": Dialect(encode_openai, read_openai),
     "raw-events": Dialect(encode_raw_events, read_raw_events),
     "raw-done": Dialect(encode_raw_done, read_raw_done),
+    "burr": Dialect(encode_burr, read_burr),
 }
 RAW = ("raw-events", "raw-done")
 # (dialect, parser): what is left of a text.
