@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from chat.drawing.layout import Box, Layout, Link, Point, Size, arrange
+from chat.drawing.layers import Link
+from chat.drawing.layout import Box, Layout, Point, Size, arrange
 from chat.drawing.looks import dress
 from chat.drawing.svg import element, markup, path, shorten, text_width
 
@@ -12,7 +13,7 @@ MAX_NODES = 120  # More are no picture any more; a list says the same.
 MAX_EDGES = 400
 NAME_CHARS, CONDITION_CHARS = 32, 36
 NAME_SIZE, NOTE_SIZE, CONDITION_SIZE = 13.0, 11.0, 11.5
-PADDING = 14.0
+PADDING = 10.0
 NODE_HEIGHT, INPUT_HEIGHT, CONDITION_HEIGHT = 46.0, 30.0, 18.0
 ARROW = 7.0
 
@@ -69,7 +70,8 @@ def draw(picture: Picture, *, standalone: bool = False) -> str:
     for place in sorted(range(len(edges)), key=lambda place: edges[place].is_taken):
         root.append(_edge(edges[place], layout.routes[place], layout.labels.get(place)))
     for node in picture.nodes:
-        root.append(_node(node, layout.nodes[node.name]))
+        may_become_current = node.is_visited and not standalone
+        root.append(_node(node, layout.nodes[node.name], marked=may_become_current))
     if standalone:
         dress(root)
     return markup(root)
@@ -83,7 +85,8 @@ def _root(picture: Picture, layout: Layout) -> Element:
         "height": layout.height,
         "viewBox": f"0 0 {layout.width:.1f} {layout.height:.1f}",
         "role": "img",
-        "aria_labelledby": "graph-title graph-description",
+        "aria_labelledby": "graph-title",
+        "aria_describedby": "graph-description",
     }
     return element(
         "svg",
@@ -122,10 +125,10 @@ def _node_size(node: Node) -> Size:
 
 def _condition_size(edge: Edge) -> Size:
     text = shorten(edge.condition, CONDITION_CHARS)
-    return text_width(text, size=CONDITION_SIZE) + 10, CONDITION_HEIGHT
+    return text_width(text, size=CONDITION_SIZE) + 8, CONDITION_HEIGHT
 
 
-def _node(node: Node, box: Box) -> Element:
+def _node(node: Node, box: Box, *, marked: bool) -> Element:
     states = {"is-visited": node.is_visited, "is-current": node.is_current}
     names = ["node", f"node-{node.kind}", *(name for name, holds in states.items() if holds)]
     radius = box.height / 2 if node.kind == "input" else 9
@@ -149,7 +152,7 @@ def _node(node: Node, box: Box) -> Element:
         element("rect", {"class": "node-frame", **frame}),
         label,
         note if node.note else None,
-        _mark(box) if node.is_current else None,
+        _mark(box) if marked or node.is_current else None,
     )
 
 

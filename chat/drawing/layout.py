@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from chat.drawing.layers import Kind, Layered, Link, Vertex, cut
 from chat.drawing.order import put_in_order
 
-COLUMN_GAP = 26.0  # Between two columns: room for an edge to bend.
+COLUMN_GAP = 20.0  # Between two columns: room for an edge to bend.
 ROW_GAP = 16.0
 MARGIN = 6.0
 LOOP_ROOM = 36.0  # Above a node, for an edge from it to itself.
@@ -93,7 +93,7 @@ class _Placing:
         width, height = self.nodes[vertex.key]  # type: ignore[index]
         if vertex.key not in self.loops:
             return width, height
-        label = self.labels.get(self.loops[vertex.key], (0.0, 0.0))  # type: ignore[index]
+        label = self.labels.get(self.loops[str(vertex.key)], (0.0, 0.0))
         return max(width, label[0]), height + 2 * LOOP_ROOM
 
     def _columns(self) -> list[tuple[float, float]]:

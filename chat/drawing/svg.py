@@ -37,7 +37,7 @@ def markup(root: Element) -> str:
 
 def text_width(text: str, *, size: float) -> float:
     """Return the width of a text in a fixed-width face, the widest of the usual ones."""
-    return 0.62 * size * sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
+    return 0.61 * size * sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def shorten(text: str, length: int) -> str:

@@ -11,8 +11,8 @@ from chat.drawing.svg import element, markup
 PAUSE_SECONDS = 1.0  # A longer time in which nothing happened is cut.
 PAUSE_SHARE, MAX_PAUSES_SHARE = 3.0, 30.0  # Of the axis, in percent: what is left of pauses.
 LEAST_BAR = 0.4  # Percent: the shortest thing is still seen.
-TICKS = 5
-NICE = (1, 2, 5)
+TICKS = 4
+NICE = (1, 2, 2.5, 5)
 MAX_GRID = 120  # Bars; a grid behind more of them would be most of the page.
 BAR_HEIGHT, SCALE_HEIGHT = 24, 18
 
@@ -89,7 +89,7 @@ class Axis:
 
 
 def _nice(least: float) -> float:
-    """Return the smallest of 1, 2, 5, 10, 20 … that is not below, of any power of ten."""
+    """Return the smallest of 1, 2, 2.5, 5, 10, 20 … of any power of ten that is not below."""
     power = 10.0**-3
     while True:
         for digit in NICE:

@@ -42,7 +42,8 @@ class GraphTests(SimpleTestCase):
         assert (title.tag, title.text) == (f"{SVG}title", "A graph")
         assert (description.tag, description.text) == (f"{SVG}desc", "Words")
         assert root.get("role") == "img"
-        assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+        assert root.get("aria-labelledby") == title.get("id")
+        assert root.get("aria-describedby") == description.get("id")
 
     def test_states_of_nodes_and_edges_are_classes(self) -> None:
         groups = {g.get("data-node"): g for g in parsed().iter(f"{SVG}g") if g.get("data-node")}
@@ -55,8 +56,15 @@ class GraphTests(SimpleTestCase):
         assert [edge[0].text for edge in taken] == ["in → a", "a → b: safe=True"]
 
     def test_the_current_node_is_marked_by_more_than_colour(self) -> None:
-        marks = [c for c in parsed().iter(f"{SVG}circle") if c.get("class") == "node-mark"]
-        assert len(marks) == 1
+        alone = ElementTree.fromstring(draw(picture(), standalone=True))
+        marked = [
+            g.get("data-node") for g in alone.iter(f"{SVG}g") if g.find(f"{SVG}circle") is not None
+        ]
+        assert marked == ["b"]
+
+    def test_in_a_page_whatever_was_visited_may_become_the_current_one(self) -> None:
+        groups = [g for g in parsed().iter(f"{SVG}g") if g.find(f"{SVG}circle") is not None]
+        assert [g.get("data-node") for g in groups] == ["in", "a", "b"]
 
     def test_edges_from_a_node_to_itself_are_drawn_as_one(self) -> None:
         texts = [text.text for text in parsed().iter(f"{SVG}text")]
