@@ -1,6 +1,6 @@
 from django.urls import include, path, re_path
 
-from chat.views import account, ai_sdk, ask, burr, burr_tracking, openai, pages, raw, setup
+from chat.views import account, ai_sdk, ask, burr, burr_tracking, openai, pages, raw, setup, traces
 from chat.views.api import api
 
 app_name = "chat"
@@ -58,6 +58,11 @@ urlpatterns = [
     path("", pages.home, name="home"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
     path("m/<uuid:message_id>/", pages.message, name="message"),
+    path("g/<uuid:generation_id>/", traces.trace, name="trace"),
+    path("g/<uuid:generation_id>/fork/", traces.fork, name="trace_fork"),
+    path("g/<uuid:generation_id>/graph.svg", traces.graph, name="trace_graph"),
+    path("g/<uuid:generation_id>/steps/<int:sequence>/", traces.step, name="trace_step"),
+    path("g/<uuid:generation_id>/timing/", traces.timing, name="trace_timing"),
     path("account/", account.account, name="account"),
     path("account/keys/<uuid:key_id>/revoke/", account.revoke_key, name="revoke_key"),
     path("api/v1/", api.urls),

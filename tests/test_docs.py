@@ -267,6 +267,19 @@ def test_the_layers_are_those_of_the_contract():
     assert documented == [set(re.findall(r"[a-z._]+", layer)) for layer in contract]
 
 
+# Traces -------------------------------------------------------------------------
+
+
+def test_every_capability_of_burrs_tracking_is_accounted_for_once():
+    section = "What Burr's tracking shows, and what became of it here"
+    text = (BASE_DIR / "docs/traces.md").read_text()
+    assert re.findall(r"^\| (B\d\d) \|", text, re.MULTILINE) == [f"B{n:02}" for n in range(1, 61)]
+    for name, (capability, here) in rows(text, section).items():
+        if name != "id":
+            assert len(capability) > 5, name
+            assert re.match(r"(Yes|In part|No)\b", here), name
+
+
 # Links --------------------------------------------------------------------------
 
 

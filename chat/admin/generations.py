@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +32,7 @@ class GenerationAdmin(HistoryAdmin[Generation]):
         "tokens",
         "tokens_per_second",
         "error_code",
+        "trace_link",
     )
     list_filter = ("status", "model", "created_at")
     list_select_related = ("owner", "conversation")
@@ -38,10 +41,10 @@ class GenerationAdmin(HistoryAdmin[Generation]):
         *("owner", "conversation_link", "message_link", "status", "model"),
         *("created_at", "started_at", "first_delta_at", "ended_at", "duration"),
         *("time_to_first_token", "usage", "tokens_per_second", "cursor", "finish_reason", "error"),
-        "options",
+        *("options", "trace_link"),
     )
     readonly_fields = (
-        *("conversation_link", "message_link", "duration"),
+        *("conversation_link", "message_link", "trace_link", "duration"),
         *("time_to_first_token", "tokens_per_second"),
     )
 
@@ -73,6 +76,11 @@ class GenerationAdmin(HistoryAdmin[Generation]):
     @admin.display(description=_("message"))
     def message_link(self, generation: Generation) -> str:
         return link(generation.message, _("Answer"))
+
+    @admin.display(description=_("trace"))
+    def trace_link(self, generation: Generation) -> str:
+        address = reverse("chat:trace", args=[generation.pk])
+        return format_html('<a href="{}">{}</a>', address, _("Steps and times"))
 
     @admin.display(description=_("age"), ordering="-created_at")
     def age(self, generation: Generation) -> str:

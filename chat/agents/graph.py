@@ -134,7 +134,8 @@ def _keys(spec: Any) -> Iterator[str]:
 
 def _code(spec: Any) -> str:
     runnable = getattr(spec, "runnable", None)
-    function = getattr(runnable, "afunc", None) or getattr(runnable, "func", None)
+    # Of a plain function the asynchronous form is langgraph's own.
+    function = getattr(runnable, "func", None) or getattr(runnable, "afunc", None)
     while isinstance(function, functools.partial):
         function = function.func
     try:

@@ -1,7 +1,7 @@
 """How a generation ends, told from its events and nothing else."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ class Facts:
     usage: dict[str, int] | None = None
     error: dict[str, Any] | None = None
     steps: Sequence[Step] = ()  # Those of an agent that are not saved as they ended.
+    marks: list[list[int]] = field(default_factory=list)  # See `chat.generations.timing`.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

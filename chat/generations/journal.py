@@ -129,6 +129,7 @@ class Journal:
                 step.first_delta_at = step.first_delta_at or timezone.now()
                 step.deltas += len(split_text(piece.text))
             if piece.usage:
+                step.calls += 1
                 step.usage = dict(Counter(step.usage or {}) + Counter(piece.usage))
         self._used.update(piece.usage or {})
         if self._used and (piece.usage or piece.finish_reason):

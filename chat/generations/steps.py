@@ -18,7 +18,8 @@ Status = Generation.Status
 
 # What changes after a step has started.
 CHANGES = [
-    "status", "state_after", "result", "error", "first_delta_at", "ended_at", "deltas", "usage",
+    "status", "state_after", "result", "error", "first_delta_at", "ended_at", "deltas", "calls",
+    "usage",
 ]  # fmt: skip
 ANSWER = "answer"  # The name of the one step of a plain answer.
 HISTORY_CHARS = 100_000  # How much of what went before such a step shows.
@@ -151,7 +152,7 @@ def _made_up(generation: Generation, path: Sequence[tuple[str, str]], *, sequenc
         generation=generation,
         sequence=sequence,
         name=ANSWER,
-        status=_status_of(generation),
+        status=status_of(generation),
         inputs={"prompt": prompt},
         state_before={"chat_history": before},
         state_after=left if generation.is_terminal and text else None,
@@ -160,11 +161,13 @@ def _made_up(generation: Generation, path: Sequence[tuple[str, str]], *, sequenc
         started_at=generation.started_at,
         first_delta_at=generation.first_delta_at,
         ended_at=generation.ended_at,
+        calls=1,
         usage=generation.usage,
     )
 
 
-def _status_of(generation: Generation) -> Step.Status:
+def status_of(generation: Generation) -> Step.Status:
+    """Return the status of the one step that an answer without rows reads as."""
     if not generation.is_terminal:
         return Step.Status.STARTED
     is_done = generation.status == Generation.Status.DONE

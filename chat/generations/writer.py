@@ -16,6 +16,7 @@ from chat.eventlog import BaseEventLog
 from chat.events import EventKind
 from chat.generations.end import Facts, as_chat_error
 from chat.generations.journal import Journal
+from chat.generations.timing import Marks
 from chat.generations.turns import Run
 from chat.text import split_text
 
@@ -36,6 +37,7 @@ class Writer:
         self._finish_reason = ""
         self._usage: dict[str, int] | None = None
         self._journal: Journal | None = None
+        self._marks = Marks()
 
     async def write(self, *, has_started: bool = False) -> None:
         """Write the answer to its natural end. Raise a ChatError when there is none."""
@@ -74,6 +76,7 @@ class Writer:
             await self._add(EventKind.REASONING, text=part)
         for part in split_text(piece.text):
             self._measure(part, max_bytes)
+            self._marks.note(len(part))
             await self._add(EventKind.DELTA, text=part)
             self._first_delta_at = self._first_delta_at or timezone.now()
         self._finish_reason = piece.finish_reason or self._finish_reason
@@ -95,4 +98,5 @@ class Writer:
             usage=self._usage,
             error=as_chat_error(error).as_dict() if error else None,
             steps=self._journal.unfinished(error) if self._journal else (),
+            marks=self._marks.as_list(),
         )

@@ -10,7 +10,7 @@ from chat.models.chats import (
     Message,
     MessageQuerySet,
 )
-from chat.models.logs import StoredEvent, Worker
+from chat.models.logs import StoredEvent, Timing, Worker
 from chat.models.steps import Step, StepQuerySet
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "Step",
     "StepQuerySet",
     "StoredEvent",
+    "Timing",
     "Worker",
 ]

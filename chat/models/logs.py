@@ -1,4 +1,4 @@
-"""Event logs as rows, and the processes that write them."""
+"""Event logs as rows, when they were written, and the processes that write them."""
 
 from django.db import models
 from django.utils import timezone
@@ -31,6 +31,27 @@ class StoredEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cursor} {self.kind}"
+
+
+class Timing(models.Model):
+    """
+    When the text of an answer came.
+
+    Apart from its generation, whose row is read everywhere, for it is long.
+    """
+
+    generation = models.OneToOneField(
+        Generation, on_delete=models.CASCADE, primary_key=True, related_name="timing"
+    )
+    # [[milliseconds since its writer began, code points that came then], …]
+    marks = models.JSONField()
+
+    class Meta:
+        verbose_name = _("timing")
+        verbose_name_plural = _("timings")
+
+    def __str__(self) -> str:
+        return str(self.generation_id)
 
 
 class Worker(models.Model):

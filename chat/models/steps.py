@@ -59,6 +59,8 @@ class Step(models.Model):
     first_delta_at = models.DateTimeField(_("first token"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     deltas = models.PositiveIntegerField(_("deltas"), default=0)
+    # Of models that said what they used. Older processes do not know the column.
+    calls = models.PositiveIntegerField(_("model calls"), default=0, db_default=0)
     usage = models.JSONField(_("usage"), null=True, blank=True)
 
     objects = StepQuerySet.as_manager()

@@ -23,6 +23,7 @@ from chat.generations import (
 )
 from chat.generations.forks import fork_conversation
 from chat.generations.steps import steps_of
+from chat.generations.timing import timed_text
 from chat.identity import Identity
 from chat.llm.registry import available_models
 from chat.models import Generation
@@ -200,6 +201,17 @@ async def generation_events(
     if _wants(request, "application/json"):
         return await long_poll(generation, after=cursor, wait=wait, identity=_identity(request))
     return await event_stream(generation, after=cursor, identity=_identity(request))
+
+
+@api.get(
+    "/generations/{uuid:generation_id}/timing/",
+    response={200: schemas.Timing, **ERRORS},
+    summary="Read when the text of an answer came, to play it again at its own speed",
+)
+async def generation_timing(request: HttpRequest, generation_id: UUID) -> Any:
+    generation = await _find(request, generation_id)
+    text, marks = await in_database(timed_text, generation)
+    return {"generation": generation.pk, "text": text, "marks": marks}
 
 
 @api.post(

@@ -130,6 +130,7 @@ def page_config(conversation: Conversation | None) -> dict[str, Any]:
         "home": reverse("chat:home"),
         "conversation_address": reverse("chat:conversation", args=[UUID(int=0)]),
         "message_address": reverse("chat:message", args=[UUID(int=0)]),
+        "trace_address": reverse("chat:trace", args=[UUID(int=0)]),
         "login": resolve_url(settings.LOGIN_URL),
         "live": static("chat/dist/live.js"),
         "groups": [_("Today"), _("Yesterday"), _("Previous 7 days"), _("Previous 30 days")],

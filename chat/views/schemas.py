@@ -110,6 +110,14 @@ class Generation(Schema):
     error: Error | None
 
 
+class Timing(Schema):
+    """``marks``: milliseconds since the writer began, and how much of the text came then."""
+
+    generation: UUID
+    text: str
+    marks: list[tuple[int, int]]
+
+
 class Accepted(Schema):
     message: Message
     generation: Generation

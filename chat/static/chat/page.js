@@ -9,6 +9,7 @@ const NIL = "00000000-0000-0000-0000-000000000000";
 export const addressOf = {
   conversation: (id) => config.conversation_address.replace(NIL, id),
   message: (id) => config.message_address.replace(NIL, id),
+  trace: (id) => config.trace_address.replace(NIL, id),
 };
 
 export function fromTemplate(id) {

@@ -1,7 +1,7 @@
 // The messages of the open conversation and the answers being written among them.
 
 import { Answer, copyFrom } from "./answer.js";
-import { announce, equipCode, find, fromTemplate, get, parse } from "./page.js";
+import { addressOf, announce, equipCode, find, fromTemplate, get, parse } from "./page.js";
 import { Scroll } from "./scroll.js";
 
 const AGAIN = 2000;
@@ -69,6 +69,9 @@ export class Transcript extends EventTarget {
     answer.generation = frame.generation;
     answer.position = frame.position;
     answer.phase = frame.position ? "queued" : "thinking";
+    const trace = answer.part(".trace-link");
+    trace.href = addressOf.trace(frame.generation);
+    trace.hidden = false;
     this.answers.set(frame.generation, answer);
     this.#activity();
   }
