@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0005_steps'),
+        ('chat', '0006_timing'),
     ]
 
     operations = [
