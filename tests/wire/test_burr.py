@@ -4,7 +4,7 @@ import re
 
 import pytest
 from django.test import SimpleTestCase
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chat.errors import Draining
@@ -54,7 +54,7 @@ def hostile(test):
     """Run a test with texts of all kinds, those that the page could not take among them."""
     for each in HOSTILE:
         test = example(texts=each)(test)
-    return given(texts=texts)(test)
+    return settings(deadline=None)(given(texts=texts)(test))  # Another process takes its time.
 
 
 @pytest.fixture(scope="module")
