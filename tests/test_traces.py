@@ -1,6 +1,7 @@
 """The trace of an answer as the server renders it, read and used without JavaScript."""
 
 from datetime import timedelta
+from unittest import mock
 from uuid import uuid4
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from chat.database import close_database_threads
 from chat.models import Conversation, Generation, Step, Timing
+from chat.traces import page, rows
 
 User = get_user_model()
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
@@ -295,6 +297,25 @@ class WholeConversationTests(PageCase):
         assert f"/g/{plain.pk}/?all&amp;step=4#step" in html
         assert f"/g/{other.pk}/?all&amp;step=8#step" in html
 
+    def test_of_very_many_steps_the_newest_are_shown(self) -> None:
+        add_answer(self.conversation)
+        add_steps(add_answer(self.conversation, agent="router"), ["think"] * 30, first=5)
+        newest = add_answer(self.conversation)
+        assert "Only the newest" not in self.page(newest, all="").partition('id="step"')[0]
+        with mock.patch.object(rows, "MAX_ROWS", 20), mock.patch.object(page, "MAX_ROWS", 20):
+            html = self.page(newest, all="").partition('id="step"')[0]
+        numbers = [int(part.partition('"')[0]) for part in html.split('data-step="')[1:]]
+        assert numbers == list(range(15, 36))
+        assert "Only the newest are listed." in html
+
+    def test_a_long_way_is_told_by_its_ends(self) -> None:
+        long = add_answer(self.conversation, agent="router")
+        add_steps(long, ["first", *["think"] * 50, "last"], first=4)
+        html = self.page(long)
+        assert "first → think" in html
+        assert "think → last" in html
+        assert html.count("think → ") < 20
+
     def test_the_newest_step_may_come_first(self) -> None:
         later = timezone.now() + timedelta(minutes=5)
         add_answer(self.conversation, started_at=later, ended_at=later + timedelta(seconds=1))
@@ -421,8 +442,8 @@ class LinkTests(PageCase):
 
     def test_the_admin_leads_to_it(self) -> None:
         self.client.force_login(User.objects.create_superuser("root"))
-        for page, *args in (("change", self.generation.pk), ("changelist",)):
-            html = self.client.get(reverse(f"admin:chat_generation_{page}", args=args)).content
+        for name, *args in (("change", self.generation.pk), ("changelist",)):
+            html = self.client.get(reverse(f"admin:chat_generation_{name}", args=args)).content
             assert reverse("chat:trace", args=[self.generation.pk]) in html.decode()
 
 

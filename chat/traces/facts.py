@@ -10,6 +10,7 @@ from chat.models import Generation, Worker
 from chat.traces.graphs import Route
 from chat.traces.rows import Row
 
+MAX_NAMES = 12
 Facts = list[tuple[str, str]]
 
 
@@ -18,8 +19,8 @@ def facts_of(generation: Generation, route: Route) -> Facts:
     known = [
         (_("Model"), generation.model),
         (_("Agent"), generation.agent or _("none: the model by itself")),
-        (_("Route"), " → ".join(row.name for row in route.rows)),
-        (_("Reason"), " · ".join(route.reasons)),
+        (_("Route"), " → ".join(_shortened([row.name for row in route.rows]))),
+        (_("Reason"), " · ".join(_shortened(route.reasons))),
         (_("First token after"), between(generation, "started_at", "first_delta_at")),
         (_("Duration"), between(generation, "started_at", "ended_at")),
         (_("Waited in the queue"), _queued(generation)),
@@ -30,6 +31,12 @@ def facts_of(generation: Generation, route: Route) -> Facts:
         (_("Epoch"), str(generation.epoch or "")),
     ]
     return [(label, value) for label, value in known if value]
+
+
+def _shortened(names: list[str]) -> list[str]:
+    """Return the first and the last of many."""
+    half = MAX_NAMES // 2
+    return names if len(names) <= MAX_NAMES else [*names[:half], "…", *names[-half:]]
 
 
 def between(generation: Generation, start: str, end: str) -> str:

@@ -16,7 +16,7 @@ from chat.traces.details import Detail, detail_of, find_step
 from chat.traces.facts import facts_of, insights_of
 from chat.traces.family import family_of
 from chat.traces.graphs import kinds_of, picture_of, route_through
-from chat.traces.rows import MAX_GENERATIONS, Row, rows_of, table_of
+from chat.traces.rows import MAX_GENERATIONS, MAX_ROWS, Row, rows_of, table_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -54,6 +54,7 @@ def context_of(generation: Generation, graph: Graph, choice: Choice) -> dict[str
         "table": table_of(rows, newest=choice.newest),
         "whole": choice.whole,
         "newest": choice.newest,
+        "is_cut": len(rows) >= MAX_ROWS or _is_long(rows),
         "kept": ("all&" if choice.whole else "") + ("newest&" if choice.newest else ""),
         "detail": detail,
         "graph": graph,
@@ -72,6 +73,10 @@ def _rows(generation: Generation, graph: Graph, choice: Choice) -> list[Row]:
         newest = others.filter(started_at__isnull=False).order_by("-pk")[:MAX_GENERATIONS]
         generations = list(newest)[::-1]
     return rows_of(generations, kinds_of(graph))
+
+
+def _is_long(rows: Sequence[Row]) -> bool:
+    return len({row.generation_id for row in rows}) >= MAX_GENERATIONS
 
 
 def _detail(

@@ -137,16 +137,21 @@ def rows_of(generations: Sequence[Generation], kinds: Mapping[str, str]) -> list
     """
     Return the steps of generations of one conversation, oldest first, in a fixed number of queries.
 
-    ``kinds`` tells what kind of action a name stands for. Numbers are those of
-    `chat.generations.steps.steps_of()`.
+    Only the newest if there are more than ``MAX_ROWS``. ``kinds`` tells what kind
+    of action a name stands for. Numbers are those of `chat.generations.steps.steps_of()`.
     """
     asked = [each.pk for each in generations if each.agent]
-    steps = Step.objects.filter(generation__in=asked).order_by("generation", "sequence")
+    steps = _briefly(Step.objects.filter(generation__in=asked))
+    newest = list(steps.order_by("-generation_id", "-sequence")[:MAX_ROWS])
     found: dict[UUID, list[Row]] = {}
-    for step in _briefly(steps)[:MAX_ROWS]:
+    for step in reversed(newest):
         found.setdefault(step.generation_id, []).append(_row(step, kinds))
+    # Of what is left out, nothing is to be made up.
+    earliest = newest[-1].generation_id if len(newest) == MAX_ROWS else None
     rows: list[Row] = []
     for generation in generations:
+        if earliest is not None and generation.pk < earliest:
+            continue
         own = found.get(generation.pk, [])
         if not own and has_made_up_step(generation):
             sequence = rows[-1].sequence + 1 if rows else first_sequence(generation)

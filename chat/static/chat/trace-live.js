@@ -5,7 +5,7 @@ import { announce, config, find } from "./page.js";
 const TERMINAL = ["done", "stopped", "failed", "interrupted"];
 const LEAST_MS = 400; // Between two looks, however fast the steps go.
 const POLL_MS = 2000; // For whoever may not read the events.
-const CLOCK_MS = 1000; // Durations and bars of what runs go on.
+const CLOCK_MS = 2000; // Durations and bars of what runs go on.
 
 export class Live {
   constructor({ refresh, finish, steps }) {
@@ -13,7 +13,6 @@ export class Live {
     this.text = null;
     this.#toggle("live", (on) => this.#setLive(on));
     this.#toggle("follow", (on) => on && this.#look());
-    this.following = true;
     steps.addEventListener("chosen", () => this.#setFollowing(false));
     this.#begin();
   }
@@ -47,6 +46,7 @@ export class Live {
 
   #begin() {
     this.clock = setInterval(() => this.live && this.#look(), config.events ? CLOCK_MS : POLL_MS);
+    document.addEventListener("visibilitychange", () => this.#look());
     if (!config.events) return;
     this.source = new EventSource(config.events);
     this.source.addEventListener("step", () => this.#look());
@@ -67,7 +67,7 @@ export class Live {
 
   /** Read the page again soon, once for all that happens until then. */
   #look() {
-    if (this.timer || this.over || !this.live) return;
+    if (this.timer || this.over || !this.live || document.hidden) return;
     const wait = Math.max(0, (this.last ?? 0) + LEAST_MS - performance.now());
     this.timer = setTimeout(() => this.#refresh(), wait);
   }
