@@ -47,7 +47,7 @@ def guest_name(address: str) -> str:
     else:
         bits = IPV6_NETWORK if found.version == 6 else found.max_prefixlen
         network = str(ipaddress.ip_network(f"{found}/{bits}", strict=False))
-    return PREFIX + salted_hmac("chat.guests", network).hexdigest()[:DIGITS]
+    return PREFIX + salted_hmac("chat.guests", network, algorithm="sha256").hexdigest()[:DIGITS]
 
 
 def people() -> "QuerySet[Any]":
