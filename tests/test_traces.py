@@ -255,6 +255,19 @@ class StepTests(PageCase):
         self.login_staff("view_generation", "view_message")
         assert 'class="k">async</span>' in self.page(own)
 
+    def test_what_people_noted_down_is_shown(self) -> None:
+        assert 'id="notes"' not in self.page()
+        noted = {"note": HOSTILE, "ground_truth": "An ode"}
+        self.steps[-1].annotations.create(
+            tags=["meter"],
+            observations=[{"data_fields": noted, "thumbs_up_thumbs_down": False}],
+        )
+        html = self.page()
+        for text in ('id="notes"', "meter", "An ode", "wrong"):
+            assert text in html
+        assert "<script>alert" not in html
+        assert 'id="notes"' not in self.page(step="0")
+
     def test_a_plain_answer_is_one_step(self) -> None:
         plain = add_answer(self.conversation, text="Tea")
         html = self.page(plain)

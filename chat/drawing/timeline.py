@@ -15,6 +15,7 @@ TICKS = 4
 NICE = (1, 2, 2.5, 5)
 MAX_GRID = 120  # Bars; a grid behind more of them would be most of the page.
 BAR_HEIGHT, SCALE_HEIGHT = 24, 18
+NARROW, LETTER = 150, 6.5  # Pixels: an axis with little room, and a letter of its numbers.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Span:
     What took some time, in seconds on one clock.
 
     ``end`` is that of the whole, or now; ``first`` is when its first text came.
+    While it runs that may not be known of what ``gives_text``.
     """
 
     start: float
@@ -30,6 +32,7 @@ class Span:
     first: float | None = None
     is_failed: bool = False
     is_running: bool = False
+    gives_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +116,30 @@ def duration(seconds: float) -> str:
 
 def draw_scale(axis: Axis) -> str:
     """Return the markup of the axis, to stand above its bars."""
-    ticks = axis.ticks
-    numbers = [_number(axis, busy, place) for busy, place in ticks if place < 94]
+    numbers = [_number(axis, busy, place) for busy, place in _spaced(axis) if place < 94]
     root = _row("timeline-scale", SCALE_HEIGHT)
     root.extend([*numbers, *_pauses(axis, SCALE_HEIGHT)])
     return markup(root)
 
 
+def _spaced(axis: Axis) -> list[tuple[float, float]]:
+    """Return the ticks whose numbers do not touch each other on a narrow axis."""
+    ticks = axis.ticks
+    widest = max((len(_label(axis, busy)) for busy, _ in ticks), default=0) * LETTER + LETTER
+    apart = ticks[1][1] - ticks[0][1] if len(ticks) > 1 else 100.0
+    return ticks[:: 1 if apart * NARROW / 100 >= widest else 2]
+
+
+def _label(axis: Axis, busy: float) -> str:
+    if not busy:
+        return "0"
+    return f"{busy * 1000:g} ms" if axis.busy < 1 else f"{busy:g} s"
+
+
 def _number(axis: Axis, busy: float, place: float) -> Element:
-    unit = "ms" if axis.busy < 1 else "s"
-    value = busy * 1000 if unit == "ms" else busy
     anchor = "start" if place < 4 else "middle"
     attributes = {"class": "tick-label", "x": _percent(place), "y": 13, "text_anchor": anchor}
-    return element("text", attributes, f"{value:g} {unit}" if busy else "0")
+    return element("text", attributes, _label(axis, busy))
 
 
 def draw_bar(axis: Axis, span: Span, *, told: str = "") -> str:
@@ -146,7 +160,8 @@ def _bar(axis: Axis, span: Span) -> list[Element]:
         begin, end = begin - (end - 100.0), 100.0
     states = {"is-failed": span.is_failed, "is-running": span.is_running}
     state = "".join(f" {name}" for name, holds in states.items() if holds)
-    places, parts = [begin, end], [f"bar-whole{state}"]
+    whole = "bar-text" if span.is_running and span.gives_text else "bar-whole"
+    places, parts = [begin, end], [f"{whole}{state}"]
     if span.first is not None:
         first = min(max(axis.place(span.first), begin), end)
         places, parts = [begin, first, end], [f"bar-wait{state}", f"bar-text{state}"]

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from chat.agents.graph import Action, Graph
 from chat.generations.steps import steps_of
 from chat.markdown import coloured
-from chat.models import Generation, Step
+from chat.models import Annotation, Generation, Step
 from chat.traces.graphs import kinds_of
 from chat.traces.rows import Row, clock, row_of
 from chat.traces.trees import draw_difference, draw_value
@@ -56,6 +56,12 @@ class Detail:
     def code(self) -> SafeString:
         code = self.action.code if self.action and self.with_code else ""
         return format_html("{}", coloured(code, "python"))
+
+    @property
+    def annotations(self) -> list[Annotation]:
+        """What people noted down about it, oldest first."""
+        # Only rows have any, and a step that is made up is none.
+        return list(Annotation.objects.filter(step=self.step)) if self.step.pk else []
 
     @property
     def times(self) -> str:

@@ -105,6 +105,7 @@ class Row:
             first=first.timestamp() if first else None,
             is_failed=self.status == Step.Status.FAILED,
             is_running=self.is_running,
+            gives_text=self.kind == "stream",
         )
 
 

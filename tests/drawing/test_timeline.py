@@ -68,6 +68,10 @@ class MarkupTests(SimpleTestCase):
         root = self.bar(Span(start=0, end=4, is_failed=True))
         assert [text.text for text in root.iter("text")] == ["×"]
 
+    def test_what_gives_text_is_drawn_so_while_it_runs(self) -> None:
+        (bar,) = self.bar(Span(start=0, end=4, is_running=True, gives_text=True)).iter("rect")
+        assert bar.get("class") == "bar-text is-running"
+
     def test_a_very_short_one_is_still_seen(self) -> None:
         root = self.bar(Span(start=100, end=100), Span(start=0, end=100))
         (bar,) = root.iter("rect")
@@ -86,6 +90,7 @@ class MarkupTests(SimpleTestCase):
             return [text.text for text in root.iter("text")]
 
         assert labels(0.5) == ["0", "200 ms", "400 ms"]
+        assert labels(0.19) == ["0", "100 ms"]  # 50 ms would touch its neighbours.
         assert labels(9.0) == ["0", "2.5 s", "5 s", "7.5 s"]
 
     def test_durations_read_as_people_compare_them(self) -> None:
