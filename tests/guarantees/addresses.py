@@ -24,7 +24,8 @@ def fill(route: str, values: dict[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[2] or match[3]
-        return values.get(name, "x") if name else ""
+        default = "1" if match[1] == "int" else "x"
+        return values.get(name, default) if name else ""
 
     return "/" + _parameter.sub(value, route)
 
