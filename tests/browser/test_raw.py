@@ -105,7 +105,8 @@ def test_the_page_fits_a_phone_in_both_colours(live_site, page, scheme):
 
 
 def test_the_example_for_a_page_works(live_site, page):
-    (code,) = re.findall(r"^```js\n(.*?)^```", CLIENTS.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```js\n(.*?)^```", CLIENTS.read_text(), re.DOTALL | re.MULTILINE)
+    (code,) = [block for block in blocks if "new EventSource" in block]
     live_site.upstream.script("words:3")
     page.goto("/ask-demo/")
     page.evaluate(f"() => {{ {code} }}")
