@@ -104,9 +104,12 @@ async def text_events(
     where there is none to be had, 204, which tells EventSource not to come back,
     or to who has posted, for whom a 204 would be a fault, the end alone.
     """
+    last_id = request.headers.get("Last-Event-ID")
     if request.method == "HEAD":
+        if not last_id:
+            question()  # What GET would refuse is refused; what it would ask is not asked.
         return TextEventsResponse(nothing(), reader=ExitStack())
-    if last_id := request.headers.get("Last-Event-ID"):
+    if last_id:
         return await _read_on(request, identity, Position.parse(last_id), encoder)
     text, place = question(), Place(identity)
     with place.held:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.guarantees.clients import Person
 from tests.guarantees.sites import People, site_with_people
 from tests.servers import BASE_DIR, DaphneSite, Site, UvicornSite
 from tests.upstream import words_text
@@ -28,18 +27,6 @@ READ = 1024
 def served(request: pytest.FixtureRequest) -> Iterator[tuple[Site, People]]:
     with site_with_people(kind=request.param) as served:
         yield served
-
-
-@pytest.fixture
-def site(served: tuple[Site, People]) -> Site:
-    site = served[0]
-    site.upstream.reset()
-    return site
-
-
-@pytest.fixture
-def ada(served: tuple[Site, People]) -> Person:
-    return served[1].ada
 
 
 def run(site, *prompts, key, prefix="/v1", model="openai:fake"):

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import pytest
 
-from tests.guarantees.clients import Person, check_log
+from tests.guarantees.clients import check_log
 from tests.guarantees.readers import text_of
 from tests.guarantees.sites import People, site_with_people
 from tests.servers import DaphneSite, Site, UvicornSite
@@ -22,18 +22,6 @@ LIMIT = 4
 def served(request: pytest.FixtureRequest) -> Iterator[tuple[Site, People]]:
     with site_with_people(kind=request.param, CHAT_QUEUE_LIMIT=str(LIMIT)) as served:
         yield served
-
-
-@pytest.fixture
-def site(served: tuple[Site, People]) -> Site:
-    site = served[0]
-    site.upstream.reset()
-    return site
-
-
-@pytest.fixture
-def ada(served: tuple[Site, People]) -> Person:
-    return served[1].ada
 
 
 def send_at_once(socket, prompts, *, conversation):
