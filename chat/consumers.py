@@ -112,6 +112,7 @@ class ChatConsumer(Socket):
                     parent_id=Parent.NEWEST if follows else frame.parent,
                     model=frame.model,
                     agent=frame.agent,
+                    temporary=frame.temporary,
                 )
                 await self.send_accepted(frame.id, accepted)
             case frames.Regenerate():

@@ -3,17 +3,18 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_out
-from django.db import transaction
-from django.db.models.signals import post_delete, post_save, pre_delete
+from django.db import connections, transaction
+from django.db.models.signals import post_delete, post_migrate, post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from chat.bus import bus
 from chat.generations.watch import STOP_TOPIC
-from chat.models import ApiKey, Generation
+from chat.models import ApiKey, Generation, search_index
 from chat.readers import recheck, revoke
 
 if TYPE_CHECKING:
@@ -70,3 +71,9 @@ def end_deleted_run(*, instance: Generation, **kwargs: Any) -> None:
     # Until the deletion is committed, its writer adds no event that would be left behind.
     Generation.objects.select_for_update().filter(pk=instance.pk).first()
     transaction.on_commit(partial(bus().publish_soon, STOP_TOPIC, generation=str(instance.pk)))
+
+
+@receiver(post_migrate, sender=apps.get_app_config("chat"))
+def mend_search_index(*, using: str, **kwargs: Any) -> None:
+    """Put back what keeps the index of messages, should a migration have taken it away."""
+    search_index.mend(connections[using])

@@ -1,7 +1,21 @@
 from django.urls import include, path, re_path
 
-from chat.views import account, ai_sdk, ask, burr, burr_tracking, openai, pages, raw, setup, traces
-from chat.views.api import api
+from chat.views import (
+    account,
+    ai_sdk,
+    ask,
+    burr,
+    burr_tracking,
+    imports,
+    openai,
+    options,
+    pages,
+    raw,
+    setup,
+    shares,
+    traces,
+)
+from chat.views.kept import api  # With what `chat.views.api` has put there.
 
 app_name = "chat"
 
@@ -57,6 +71,9 @@ burr_urls = [
 urlpatterns = [
     path("", pages.home, name="home"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
+    path("c/<uuid:conversation_id>/options/", options.options, name="options"),
+    path("archived/", options.archived, name="archived"),
+    path("s/<str:token>/", shares.shared, name="shared"),
     path("m/<uuid:message_id>/", pages.message, name="message"),
     path("g/<uuid:generation_id>/", traces.trace, name="trace"),
     path("g/<uuid:generation_id>/fork/", traces.fork, name="trace_fork"),
@@ -64,6 +81,7 @@ urlpatterns = [
     path("g/<uuid:generation_id>/steps/<int:sequence>/", traces.step, name="trace_step"),
     path("g/<uuid:generation_id>/timing/", traces.timing, name="trace_timing"),
     path("account/", account.account, name="account"),
+    path("account/import/", imports.import_file, name="import"),
     path("account/keys/<uuid:key_id>/revoke/", account.revoke_key, name="revoke_key"),
     path("api/v1/", api.urls),
     path("api/", include(ai_sdk_urls)),

@@ -14,7 +14,7 @@ from chat.errors import QueueFull
 from chat.generations import Accepted
 from chat.models import ApiKey, Conversation, Generation, Message
 from chat.templatetags.chat_page import duration
-from chat.views import pages
+from chat.views import branches, pages
 
 User = get_user_model()
 
@@ -74,7 +74,7 @@ class ConversationPageTests(PageTestCase):
     def test_a_long_conversation_is_shown_by_its_end(self) -> None:
         conversation = self.add_conversation()
         parent = None
-        with mock.patch.object(pages, "WINDOW", 4):
+        with mock.patch.object(branches, "WINDOW", 4):
             for number in range(4):
                 parent = self.add_turn(conversation, text=f"prompt {number}", parent=parent)
             html = self.page(conversation)
@@ -90,11 +90,11 @@ class ConversationPageTests(PageTestCase):
         parent = self.add_turn(conversation)
         address = reverse("chat:conversation", args=[conversation.pk])
         self.client.get(address)
-        with self.assertNumQueries(6):
+        with self.assertNumQueries(8):
             self.client.get(address)
         for _ in range(10):
             parent = self.add_turn(conversation, parent=parent)
-        with self.assertNumQueries(6):
+        with self.assertNumQueries(8):
             self.client.get(address)
 
     def test_a_running_answer_says_how_to_follow_it(self) -> None:
@@ -215,6 +215,7 @@ class SendTests(PageTestCase):
         assert start.call_args.args == (self.ada,)
         assert start.call_args.kwargs == {
             "text": "a\nb", "key": "k", "conversation_id": None, "model": "demo",
+            "temporary": False,
         }  # fmt: skip
 
     def test_a_refused_prompt_is_not_lost(self) -> None:

@@ -36,8 +36,11 @@ LIST_CHARS = 200
 
 @admin.register(Conversation)
 class ConversationAdmin(ChatAdmin[Conversation]):
-    list_display = ("__str__", "owner", "model", "message_count", "is_running", "updated_at")
-    list_filter = ("model", "created_at", "updated_at")
+    list_display = (
+        *("__str__", "owner", "model", "message_count"),
+        *("is_running", "state", "updated_at"),
+    )
+    list_filter = ("model", "temporary", "created_at", "updated_at", "deleted_at")
     list_select_related = ("owner",)
     raw_id_fields = ("owner",)
     search_help_text = _("Titles and owners. For what was written, search the messages.")
@@ -56,7 +59,8 @@ class ConversationAdmin(ChatAdmin[Conversation]):
     def get_fields(self, request: HttpRequest, obj: Conversation | None = None) -> tuple[str, ...]:
         if obj is None:
             return self.fields
-        shown = (*self.fields, "created_at", "updated_at", "generations")
+        kept = ("pinned_at", "archived_at", "temporary", "deleted_at", "tag_names")
+        shown = (*self.fields, "created_at", "updated_at", *kept, "generations")
         return (*shown, "transcript") if may_view(request, Message) else shown
 
     def get_readonly_fields(
@@ -88,6 +92,18 @@ class ConversationAdmin(ChatAdmin[Conversation]):
     def is_running(self, conversation: Conversation) -> "StrPromise | None":
         # Not a boolean's red cross: there is nothing wrong with one that rests.
         return _("Yes") if conversation.running else None  # type: ignore[attr-defined]
+
+    @admin.display(description=_("kept as"))
+    def state(self, conversation: Conversation) -> "StrPromise | None":
+        if conversation.temporary:
+            return _("temporary")
+        if conversation.is_gone:
+            return _("deleted, for good soon")
+        return _("archived") if conversation.archived else None
+
+    @admin.display(description=_("tags"))
+    def tag_names(self, conversation: Conversation) -> str:
+        return ", ".join(conversation.tags) or "–"
 
     @admin.display(description=_("generations"))
     def generations(self, conversation: Conversation) -> str:

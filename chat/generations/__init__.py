@@ -64,18 +64,17 @@ async def start_generation(
     agent: str | None = None,
     history: Sequence[Turn] | None = None,
     options: Mapping[str, Any] | None = None,
+    temporary: bool = False,
 ) -> Accepted:
     """
     Save the user's prompt and start answering it, or queue it behind a running answer.
 
-    Without a conversation a new one is begun, or, with a ``history``, the one that
-    it tells of goes on; where there is none, the history is saved in a new one. So it
-    is where a ``client_id`` names a conversation of the owner's that is not there yet. For
-    ``agent`` see Ask. ``options`` are those of `chat.llm.streaming`, and ``stop``.
-    Return when all is committed and the answer can be followed in the event log. The
-    run goes on when the caller's connection closes. The same ``key`` with the same
-    content returns the same generation for 24 hours. Errors: see
-    `chat.generations.accept`; UnknownModel, UnknownAgent.
+    Without a conversation a new one is begun (it may be ``temporary``), or, with a ``history``,
+    the one that it tells of goes on; where there is none, it is saved in a new one. So it is
+    where a ``client_id`` names one that is not there yet. ``agent``: see Ask. ``options`` are
+    those of `chat.llm.streaming`, and ``stop``. Return when all is committed; the run goes on
+    when the caller leaves. The same ``key`` with the same content means the same generation
+    for 24 hours. Errors: see `accept`; UnknownModel, UnknownAgent.
     """
     ask = Ask(
         user=user,
@@ -90,6 +89,7 @@ async def start_generation(
         parent_id=parent_id,
         history=history,
         options=options,
+        temporary=temporary,
     )
     return await _start(ask)
 
@@ -214,11 +214,13 @@ def _accept_and_load(ask: Ask) -> tuple[Accepted, turns.Run | None]:
 async def _notify_accepted(ask: Ask, accepted: Accepted) -> None:
     generation = accepted.generation
     conversation = accepted.prompt.conversation
+    temporary = {"temporary": True} if conversation.temporary else {}
     await notify_conversation(
         ask.user.pk,
         conversation.pk,
         "created" if accepted.is_new_conversation else "updated",
         title=conversation.title,
+        **temporary,
         running=str(generation.pk),
         message=str(generation.message_id),
     )

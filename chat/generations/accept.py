@@ -23,6 +23,7 @@ from chat.generations import told
 from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
 from chat.models import Conversation, Generation, Message
+from chat.models.kept import end_of_temporary, used_now
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -50,6 +51,7 @@ class Ask:
     parent_id: UUID | Parent | None = Parent.NEWEST
     answer_id: UUID | None = None
     worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
+    temporary: bool = False  # A new conversation is deleted when it is not used any more.
     # All that went before the prompt, from a client that tells it with each prompt.
     history: Sequence[told.Turn] | None = None
     options: Mapping[str, Any] | None = None
@@ -60,6 +62,8 @@ class Ask:
         choices = [self.model, self.agent or ""]
         if self.client_id is not None:
             choices.append(self.client_id)
+        if self.temporary:
+            choices.append("temporary")
         if self.history is not None or self.options is not None:
             choices += [repr(self.path_digest), repr(self.options)]
         return hashlib.sha256(repr((*map(str, content), *choices)).encode()).hexdigest()
@@ -106,7 +110,7 @@ def accept(ask: Ask) -> Accepted:
     _check_room(active, found.running)
     generation = _add_rows(ask, prompt, above, is_queued=active > 0)
     if not is_new_conversation:
-        Conversation.objects.filter(pk=conversation.pk).update(updated_at=now)
+        Conversation.objects.filter(pk=conversation.pk).update(**used_now(conversation))
     return Accepted(
         generation=generation,
         prompt=prompt,
@@ -169,13 +173,13 @@ def _find_by_key(ask: Ask) -> Accepted | None:
     found = rows.filter(owner_id=ask.user.pk, idempotency_key=ask.key).first()
     if found is None:
         return None
-    if timezone.now() - found.created_at > KEY_LIFETIME:
+    prompt = found.message.parent
+    assert prompt is not None  # Every answer has a prompt.
+    if timezone.now() - found.created_at > KEY_LIFETIME or prompt.conversation.is_gone:
         Generation.objects.filter(pk=found.pk).update(idempotency_key=None)
         return None
     if found.fingerprint != ask.fingerprint:
         raise IdempotencyConflict
-    prompt = found.message.parent
-    assert prompt is not None  # Every answer has a prompt.
     return Accepted(generation=found, prompt=prompt, position=found.queue_position(), is_new=False)
 
 
@@ -224,6 +228,8 @@ def _new_conversation(ask: Ask, first_words: str) -> Conversation:
         title=told.title_from(first_words),
         model=ask.model,
         agent=ask.agent or "",
+        temporary=ask.temporary,
+        deleted_at=end_of_temporary() if ask.temporary else None,
     )
     Conversation.objects.bulk_create([conversation])
     return conversation

@@ -226,7 +226,8 @@ class InlineEngine:
         for table in (self._writers, self._finishers, self._active, self._ends):
             table.pop(run.generation_id, None)
         if following is None:
-            await notify_conversation(run.owner_id, run.conversation_id, "updated", running=None)
+            news = {"running": None, "ended": str(status)}
+            await notify_conversation(run.owner_id, run.conversation_id, "updated", **news)
         else:
             await self._begin_next(following)
 

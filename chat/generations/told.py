@@ -39,7 +39,8 @@ def find_answer(
     if not places:
         return None, turns
     last = places[-1]
-    asked = Generation.objects.filter(owner_id=owner_id, path_digest=digest(turns[:last]))
+    told = Generation.objects.filter(owner_id=owner_id, path_digest=digest(turns[:last]))
+    asked = told.alive()
     if within is not None:
         asked = asked.filter(conversation_id=within)
     answer = turns[last][1].strip()  # Some clients trim what they keep.

@@ -1,8 +1,9 @@
 """
 The watch of a process: it shows that it lives, and takes over from those that do not.
 
-It also hears of stops that were asked for elsewhere, and runs what waits for
-nobody. All of it is safe to do twice, and by several processes at once.
+It also hears of stops that were asked for elsewhere, runs what waits for
+nobody, and deletes for good what was deleted. All of it is safe to do twice, and
+by several processes at once.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ LOOK_SECONDS = 2.0
 # Looks that fail do not count: nobody can beat while the database is away.
 SILENT_LOOKS = 5
 STOP_POLL_SECONDS = 0.5
+PURGE_SECONDS = 60.0
 STOP_TOPIC = "stop"  # What is said on the bus beside the note on the row, to be heard sooner.
 
 
@@ -56,7 +58,8 @@ class Watcher:
             await self._start_waiting(sight.waiting)
         else:
             await self._look()
-        self._tasks = [spawn(self._keep_looking()), spawn(self._keep_stopping())]
+        keep = (self._keep_looking, self._keep_stopping, self._keep_purging)
+        self._tasks = [spawn(each()) for each in keep]
         self._unsubscribe = bus().subscribe(STOP_TOPIC, _hear_stop)
         return taken
 
@@ -170,6 +173,18 @@ class Watcher:
                 continue
             except Exception:
                 logger.exception("The stops asked for elsewhere were not read")
+
+    async def _keep_purging(self) -> None:
+        from chat.generations.removal import purge_deleted  # It is built on what this is part of.
+
+        while True:
+            await asyncio.sleep(PURGE_SECONDS)
+            try:
+                await purge_deleted()
+            except ChatError:
+                continue
+            except Exception:
+                logger.exception("What was deleted was not deleted for good")
 
 
 def _hear_stop(message: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from chat.models.chats import (
     MessageQuerySet,
 )
 from chat.models.logs import StoredEvent, Timing, Worker
+from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "GenerationQuerySet",
     "Message",
     "MessageQuerySet",
+    "Share",
+    "ShareQuerySet",
     "Step",
     "StepQuerySet",
     "StoredEvent",

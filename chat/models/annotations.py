@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from chat.models.kept import is_alive
 from chat.models.steps import Step
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
         """Every query made for a client starts here; a stranger's row is simply not found."""
         if not user.is_authenticated:
             return self.none()
-        return self.filter(step__generation__owner_id=user.pk)
+        alive = is_alive("step__generation__conversation__")
+        return self.filter(alive, step__generation__owner_id=user.pk)
 
 
 class Annotation(models.Model):

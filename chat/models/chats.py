@@ -1,7 +1,6 @@
 """Conversations, their tree of messages, and the generations that write answers."""
 
 from typing import TYPE_CHECKING, Self
-from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +8,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from chat.models.found import FoundQuerySet
 from chat.models.ids import new_id
+from chat.models.kept import KeptConversation, KeptQuerySet, is_alive
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -18,25 +19,13 @@ if TYPE_CHECKING:
     Viewer = AbstractBaseUser | AnonymousUser
 
 
-class ConversationQuerySet(models.QuerySet["Conversation"]):
+class ConversationQuerySet(KeptQuerySet["Conversation"]):
     def owned_by(self, user: "Viewer") -> Self:
         """Every query made for a client starts here; a stranger's row is simply not found."""
-        return self.filter(owner_id=user.pk) if user.is_authenticated else self.none()
-
-    def search(self, text: str) -> Self:
-        return self.filter(title__icontains=text)
-
-    def id_of(self, client_id: str) -> UUID | None:
-        """Return the conversation that a dialect's client calls so."""
-        return self.filter(client_id=client_id).values_list("pk", flat=True).first()
-
-    def with_running(self) -> Self:
-        """Annotate ``running``: whether an answer is queued or being written."""
-        active = Generation.objects.active().filter(conversation=models.OuterRef("pk"))
-        return self.annotate(running=models.Exists(active))
+        return self.alive().filter(owner_id=user.pk) if user.is_authenticated else self.none()
 
 
-class Conversation(models.Model):
+class Conversation(KeptConversation):
     """A user's thread of messages."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -87,10 +76,28 @@ class Conversation(models.Model):
         ordering = ["-updated_at", "-id"]
         indexes = [
             models.Index(fields=["owner", "-updated_at", "-id"], name="conversation_newest_first"),
+            models.Index(
+                fields=["owner", "-pinned_at", "-id"],
+                condition=Q(pinned_at__isnull=False),
+                name="conversation_pinned",
+            ),
+            models.Index(
+                fields=["deleted_at"],
+                condition=Q(deleted_at__isnull=False),
+                name="conversation_deleted",
+            ),
         ]
         constraints = [
+            # What is deleted stands in nobody's way.
             models.UniqueConstraint(
-                name="one_conversation_per_client_id", fields=["owner", "client_id"]
+                name="one_conversation_per_client_id",
+                fields=["owner", "client_id"],
+                condition=Q(deleted_at=None),
+            ),
+            models.UniqueConstraint(
+                name="one_conversation_per_content_key",
+                fields=["owner", "content_key"],
+                condition=Q(deleted_at=None),
             ),
         ]
 
@@ -98,10 +105,12 @@ class Conversation(models.Model):
         return self.title or str(_("New conversation"))
 
 
-class MessageQuerySet(models.QuerySet["Message"]):
+class MessageQuerySet(FoundQuerySet["Message"]):
     def owned_by(self, user: "Viewer") -> Self:
         """Every query made for a client starts here; a stranger's row is simply not found."""
-        return self.filter(conversation__owner_id=user.pk) if user.is_authenticated else self.none()
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(is_alive("conversation__"), conversation__owner_id=user.pk)
 
     def answers(self) -> Self:
         """What a prompt can follow: not prompts, nor the answers of those removed from a queue."""
@@ -167,7 +176,11 @@ class Message(models.Model):
 class GenerationQuerySet(models.QuerySet["Generation"]):
     def owned_by(self, user: "Viewer") -> Self:
         """Every query made for a client starts here; a stranger's row is simply not found."""
-        return self.filter(owner_id=user.pk) if user.is_authenticated else self.none()
+        return self.alive().filter(owner_id=user.pk) if user.is_authenticated else self.none()
+
+    def alive(self) -> Self:
+        """Not those of conversations that were deleted."""
+        return self.filter(is_alive("conversation__"))
 
     def queued(self) -> Self:
         return self.filter(status=Generation.Status.QUEUED)

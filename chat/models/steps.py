@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.models.chats import Generation
 from chat.models.ids import new_id
+from chat.models.kept import is_alive
 
 if TYPE_CHECKING:
     from chat.models.chats import Viewer
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 class StepQuerySet(models.QuerySet["Step"]):
     def owned_by(self, user: "Viewer") -> Self:
         """Every query made for a client starts here; a stranger's row is simply not found."""
-        return self.filter(generation__owner_id=user.pk) if user.is_authenticated else self.none()
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(is_alive("generation__conversation__"), generation__owner_id=user.pk)
 
     def running(self) -> Self:
         return self.filter(status=Step.Status.STARTED)

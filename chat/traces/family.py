@@ -52,6 +52,8 @@ def _origin_of(conversation: Conversation) -> Origin | None:
         return None
     messages = Message.objects.select_related("conversation", "generation")
     message = messages.defer("text", "reasoning").get(pk=conversation.forked_from_id)
+    if message.conversation.is_gone:
+        return None
     step = conversation.forked_at_step
     generation = getattr(message, "generation", None)
     if step is not None:
@@ -62,7 +64,7 @@ def _origin_of(conversation: Conversation) -> Origin | None:
 
 
 def _forks_of(conversation: Conversation) -> list[Conversation]:
-    forks = Conversation.objects.filter(forked_from__conversation=conversation)
+    forks = Conversation.objects.alive().filter(forked_from__conversation=conversation)
     steps = ("forked_at_step__id", "forked_at_step__sequence", "forked_at_step__name")
     related = forks.select_related("forked_at_step").only(
         "id", "title", "created_at", "forked_from_id", *steps

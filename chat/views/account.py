@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from chat.models import ApiKey
+from chat.views.imports import import_words
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -57,7 +58,13 @@ def account(request: HttpRequest) -> HttpResponse:
         # Not a redirect: the key would have to be kept somewhere in between.
         created, form = {"row": row, "key": key}, ApiKeyForm()
     keys = ApiKey.objects.owned_by(request.user).filter(revoked_at=None)
-    context = {"form": form, "created": created, "keys": keys, "now": timezone.now()}
+    context = {
+        "form": form,
+        "created": created,
+        "keys": keys,
+        "now": timezone.now(),
+        "import_words": import_words(),
+    }
     return render(request, "chat/account.html", context)
 
 

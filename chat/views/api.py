@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from ninja import Header, Query
+from ninja import Header, Query, Status
 
 from chat.agents.registry import available_agents
 from chat.database import in_database
@@ -22,6 +22,7 @@ from chat.generations import (
     stop_generation,
 )
 from chat.generations.forks import fork_conversation
+from chat.generations.removal import delete_conversation as delete
 from chat.generations.steps import steps_of
 from chat.generations.timing import timed_text
 from chat.identity import Identity
@@ -60,7 +61,7 @@ async def list_conversations(request: HttpRequest, page: Query[schemas.Conversat
     summary="Create a conversation",
 )
 async def create_conversation(request: HttpRequest, payload: schemas.NewConversation) -> Any:
-    return 201, await conversations.create(_user(request), payload)
+    return Status(201, await conversations.create(_user(request), payload))
 
 
 @api.get(
@@ -86,11 +87,13 @@ async def change_conversation(
 @api.delete(
     "/conversations/{uuid:conversation_id}/",
     response={204: None, **ERRORS},
-    summary="Delete a conversation, stopping what runs in it",
+    summary="Delete a conversation, stopping what runs in it; it can be restored for a while",
 )
-async def delete_conversation(request: HttpRequest, conversation_id: UUID) -> Any:
-    await conversations.delete(_user(request), conversation_id)
-    return 204, None
+async def delete_conversation(
+    request: HttpRequest, conversation_id: UUID, permanently: bool = False
+) -> Any:
+    await delete(_user(request), conversation_id, permanently=permanently)
+    return Status(204, None)
 
 
 @api.get(

@@ -81,7 +81,7 @@ def find_or_create(user: "AbstractBaseUser", app: App) -> tuple[Conversation, bo
     new = Conversation.objects.owned_by(user).filter(_is_named(PREFIX), created_at__gt=since)
     if new.count() >= limit:
         raise RateLimited(f"At most {limit} applications a minute are made.", retry_after=60)
-    return Conversation.objects.get_or_create(
+    return Conversation.objects.alive().get_or_create(
         owner_id=user.pk, client_id=app.client_id, defaults={"agent": AGENT}
     )
 
@@ -97,7 +97,7 @@ def in_project(user: "AbstractBaseUser", project: str) -> QuerySet[Conversation]
     place = _is_named(f"{PREFIX}{project}/")
     if project == OTHERS:
         place |= _is_others()
-    return Conversation.objects.owned_by(user).filter(place)
+    return Conversation.objects.owned_by(user).listed().filter(place)
 
 
 def list_projects(user: "AbstractBaseUser", *, address: str) -> list[Json]:
@@ -168,16 +168,18 @@ def _count(rows: QuerySet[Any], by: str) -> Coalesce:
 def parent_of(fork: Conversation) -> Json | None:
     """Return the pointer to where a conversation was forked, None if it was not."""
     message = fork.forked_from
-    if message is None:
+    if message is None or message.conversation.is_gone:
         return None
     return burr_tracking.pointer(name_of(message.conversation), _forked_at(fork))
 
 
 def children_of(conversation: Conversation) -> list[Json]:
     """Return links to the conversations that were forked here, oldest first."""
-    forks = Conversation.objects.filter(
-        forked_from__conversation=conversation, owner_id=conversation.owner_id
-    ).select_related("forked_from__generation", "forked_at_step")
+    forks = (
+        Conversation.objects.alive()
+        .filter(forked_from__conversation=conversation, owner_id=conversation.owner_id)
+        .select_related("forked_from__generation", "forked_at_step")
+    )
     return [
         burr_tracking.child(name_of(fork), forked_at=fork.created_at, sequence=_forked_at(fork))
         for fork in forks.order_by("created_at", "pk")

@@ -52,9 +52,9 @@ def fingerprint(user: "AbstractBaseUser", app: App) -> str:
         **Step.objects.filter(generation__in=here).aggregate(
             steps=Count("pk"), step_begun=Max("started_at"), step_ended=Max("ended_at")
         ),
-        **Conversation.objects.filter(forked_from__conversation=conversation).aggregate(
-            forks=Count("pk"), forked=Max("created_at")
-        ),
+        **Conversation.objects.alive()
+        .filter(forked_from__conversation=conversation)
+        .aggregate(forks=Count("pk"), forked=Max("created_at")),
     }
     told = [each.isoformat() if isinstance(each, datetime) else each for each in marks.values()]
     return "|".join(map(str, [user.pk, conversation.pk, *told]))

@@ -1,21 +1,27 @@
 """What the HTTP API does to conversations: each function is one unit of work."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 
 from chat.agents.registry import check_agent_name
-from chat.database import in_database, in_transaction
+from chat.database import in_transaction
 from chat.errors import BadRequest, NotFound
-from chat.generations import notify_conversation, stop_generation
+from chat.generations import notify_conversation
+from chat.generations.removal import restore_conversation
 from chat.llm.registry import check_model_name
-from chat.models import Conversation, Generation, Message
+from chat.models import Conversation, ConversationQuerySet, Generation, Message
+from chat.models.kept import end_of_temporary, lines_of
+from chat.models.search import Words
 from chat.views import schemas
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
 
 Page = dict[str, Any]
 
@@ -27,18 +33,52 @@ def find(user: "AbstractBaseUser", conversation_id: UUID) -> Conversation:
     return conversation
 
 
+def listed(
+    user: "AbstractBaseUser | AnonymousUser",
+    *,
+    text: str = "",
+    tag: str = "",
+    archived: bool | None = None,
+) -> ConversationQuerySet:
+    """
+    Return a user's conversations as lists show them, newest first.
+
+    Those that were archived are listed apart; whoever searches means them too.
+    """
+    rows = Conversation.objects.owned_by(user).listed().with_running().with_unread()
+    if tag:
+        rows = rows.tagged(tag)
+    if text:
+        rows = rows.search(text)
+    if archived is None:
+        return rows if text else rows.archived(False)
+    return rows.archived(archived)
+
+
+def add_snippets(rows: Sequence[Conversation], text: str) -> None:
+    """Give each of the rows, which were found by a text, its ``snippet``. One query."""
+    snippets = Message.objects.snippets([row.pk for row in rows], Words.of(text))
+    for row in rows:
+        row.snippet = snippets.get(row.pk)  # type: ignore[attr-defined]
+
+
 def list_page(user: "AbstractBaseUser", query: schemas.ConversationQuery) -> Page:
     """Return a page of conversations, newest first; the cursor is the last one's place."""
-    rows = Conversation.objects.owned_by(user)
-    if query.q:
-        rows = rows.search(query.q)
+    text = query.q.strip()
+    rows = listed(user, text=text, tag=query.tag, archived=query.archived)
     if query.cursor:
         updated_at, pk = _parse_place(query.cursor)
         rows = rows.filter(Q(updated_at__lt=updated_at) | Q(updated_at=updated_at, pk__lt=pk))
     items = list(rows[: query.limit + 1])
     last = items[query.limit - 1] if len(items) > query.limit else None
-    place = f"{last.updated_at.isoformat()}|{last.pk}" if last else None
-    return {"items": items[: query.limit], "next": place}
+    if text and items:
+        add_snippets(items, text)
+    return {"items": items[: query.limit], "next": place_of(last) if last else None}
+
+
+def place_of(row: Conversation) -> str:
+    """Return the cursor of what follows a row."""
+    return f"{row.updated_at.isoformat()}|{row.pk}"
 
 
 def _parse_place(cursor: str) -> tuple[datetime, UUID]:
@@ -52,10 +92,11 @@ def _parse_place(cursor: str) -> tuple[datetime, UUID]:
 
 async def create(user: "AbstractBaseUser", payload: schemas.NewConversation) -> Conversation:
     _check_names(payload)
-    conversation = await in_transaction(
-        Conversation.objects.create, owner_id=user.pk, **payload.model_dump()
-    )
-    await notify_conversation(user.pk, conversation.pk, "created", title=conversation.title)
+    conversation = Conversation(owner_id=user.pk, **payload.model_dump())
+    if conversation.temporary:
+        conversation.deleted_at = end_of_temporary()
+    await in_transaction(conversation.save, force_insert=True)
+    await notify_conversation(user.pk, conversation.pk, "created", **news(conversation))
     return conversation
 
 
@@ -66,7 +107,9 @@ async def change(
     _check_names(payload)
     changes = payload.model_dump(exclude_none=True)
     conversation = await in_transaction(_change, user, conversation_id, changes)
-    await notify_conversation(user.pk, conversation_id, "updated", title=conversation.title)
+    passing = {name: changes[name] for name in ("unread", "open") if name in changes}
+    lasting = {} if changes and changes == passing else news(conversation)
+    await notify_conversation(user.pk, conversation_id, "updated", **lasting, **passing)
     return conversation
 
 
@@ -77,26 +120,58 @@ def _check_names(payload: schemas.NewConversation | schemas.ConversationChange) 
         check_agent_name(payload.agent)
 
 
+async def restore(user: "AbstractBaseUser", conversation_id: UUID) -> Conversation:
+    """Bring back a conversation that was deleted a moment ago, and tell of it."""
+    conversation = await restore_conversation(user, conversation_id)
+    await notify_conversation(user.pk, conversation_id, "created", **news(conversation))
+    return conversation
+
+
+def news(conversation: Conversation) -> dict[str, Any]:
+    """Return what a list needs to show a conversation in its place."""
+    return {
+        "title": conversation.title,
+        "pinned": conversation.pinned,
+        "archived": conversation.archived,
+        "temporary": conversation.temporary,
+        "tags": conversation.tags,
+        "updated_at": conversation.updated_at.isoformat(),
+    }
+
+
 def _change(
     user: "AbstractBaseUser", conversation_id: UUID, changes: dict[str, Any]
 ) -> Conversation:
-    if changes:
-        Conversation.objects.owned_by(user).filter(pk=conversation_id).update(**changes)
-    return find(user, conversation_id)
+    conversation = find(user, conversation_id)
+    columns = dict(_columns(conversation, changes))
+    if columns:
+        Conversation.objects.filter(pk=conversation_id).update(**columns)
+        conversation.refresh_from_db()
+    return conversation
 
 
-async def delete(user: "AbstractBaseUser", conversation_id: UUID) -> None:
-    """Delete a conversation with its messages; what runs in it is stopped first."""
-    conversation = await in_database(find, user, conversation_id)
-    # Newest first: a queued one must not start because the one before it was stopped.
-    for generation in await in_database(_active, conversation):
-        await stop_generation(generation)
-    await in_transaction(conversation.delete)
-    await notify_conversation(user.pk, conversation_id, "deleted")
-
-
-def _active(conversation: Conversation) -> list[Generation]:
-    return list(Generation.objects.active_in(conversation).order_by("-id"))
+def _columns(conversation: Conversation, changes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a change of fields is in columns. Raise BadRequest."""
+    if conversation.temporary and changes.keys() & {"pinned", "archived", "tags"}:
+        raise BadRequest("A temporary conversation is in no list: it cannot be kept like this.")
+    if not conversation.temporary and "open" in changes:
+        raise BadRequest("open: only a temporary conversation ends when it is closed.")
+    now = timezone.now()
+    for name, value in changes.items():
+        match name:
+            case "pinned" | "archived":
+                other = {"pinned": "archived", "archived": "pinned"}[name]
+                yield f"{name}_at", now if value else None
+                if value and not changes.get(other):  # What is put away does not stand on top.
+                    yield f"{other}_at", None
+            case "tags":
+                yield "tag_lines", lines_of(value)
+            case "unread":
+                yield "read_at", F("created_at") if value else now
+            case "open":
+                yield "deleted_at", end_of_temporary(closed=not value)
+            case _:
+                yield name, value
 
 
 def list_messages(

@@ -17,7 +17,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import aget_object_or_404, get_object_or_404, redirect, render, resolve_url
 from django.templatetags.static import static
 from django.urls import get_script_prefix, reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -25,12 +24,11 @@ from chat.errors import ChatError
 from chat.generations import start_generation
 from chat.llm.registry import ModelInfo, available_models, default_model
 from chat.models import Conversation, Generation, Message
+from chat.views.branches import window_of
+from chat.views.sidebar import groups, sidebar, words
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
-
-SIDEBAR_ROWS = 60
-WINDOW = 100  # Messages; "show earlier" adds as many again.
 
 
 @never_cache
@@ -82,9 +80,15 @@ async def _send(request: HttpRequest, conversation: Conversation | None) -> Http
         key=request.POST.get("key", "")[:128] or secrets.token_hex(16),
         conversation_id=conversation.pk if conversation else None,
         model=request.POST.get("model", ""),
+        temporary=_is_temporary(request),
     )
     address = reverse("chat:conversation", args=[accepted.generation.conversation_id])
     return redirect(f"{address}#m-{accepted.generation.message_id}")
+
+
+def _is_temporary(request: HttpRequest) -> bool:
+    """Whether a new chat is to be temporary: by the page's address, or by its form."""
+    return (request.POST if request.method == "POST" else request.GET).get("temporary") == "1"
 
 
 def model_choice(
@@ -104,10 +108,9 @@ def model_choice(
 def _render(
     request: HttpRequest, conversation: Conversation | None, context: dict[str, Any]
 ) -> HttpResponse:
-    windows = request.GET.get("windows", "1")
-    count = min(int(windows), 1000) if windows.isdecimal() else 1
-    messages, more = newest_branch(conversation, limit=WINDOW * count) if conversation else ([], 0)
+    messages, count, more = window_of(conversation, request.GET.get("windows", ""))
     error = context["error"]
+    temporary = conversation.temporary if conversation else _is_temporary(request)
     context |= {
         "conversation": conversation,
         "thread": messages,
@@ -115,13 +118,14 @@ def _render(
         "running": [m for m in messages if is_active(m)],
         "draft": request.POST.get("text", "") if error else "",
         "send_key": secrets.token_hex(16),
-        "page_config": page_config(conversation),
+        "temporary": temporary,
+        "page_config": page_config(conversation, temporary=temporary),
         **sidebar(request),
     }
     return render(request, "chat/chat.html", context, status=error.status if error else 200)
 
 
-def page_config(conversation: Conversation | None) -> dict[str, Any]:
+def page_config(conversation: Conversation | None, *, temporary: bool) -> dict[str, Any]:
     """Return what the page's script must know; the nil id stands where it puts another."""
     return {
         "conversation": str(conversation.pk) if conversation else None,
@@ -133,41 +137,11 @@ def page_config(conversation: Conversation | None) -> dict[str, Any]:
         "trace_address": reverse("chat:trace", args=[UUID(int=0)]),
         "login": resolve_url(settings.LOGIN_URL),
         "live": static("chat/dist/live.js"),
-        "groups": [_("Today"), _("Yesterday"), _("Previous 7 days"), _("Previous 30 days")],
+        "options_address": reverse("chat:options", args=[UUID(int=0)]),
+        "groups": groups(),
+        "words": words(),
+        "temporary": temporary,
     }
-
-
-def sidebar(request: HttpRequest) -> dict[str, Any]:
-    """Return the newest conversations, or those whose title holds the searched text."""
-    query = request.GET.get("q", "").strip()[:200]
-    rows = Conversation.objects.owned_by(request.user).with_running()
-    if query:
-        rows = rows.search(query)
-    found = list(rows[: SIDEBAR_ROWS + 1])
-    return {
-        "conversations": found[:SIDEBAR_ROWS],
-        "more_conversations": len(found) > SIDEBAR_ROWS,
-        "query": query,
-    }
-
-
-def newest_branch(conversation: Conversation, *, limit: int) -> tuple[list[Message], bool]:
-    """
-    Return the last messages from the root to the newest leaf, and whether there are earlier ones.
-
-    Two queries, whatever the length: the tree's bare ids first, the texts of
-    the branch second.
-    """
-    parents = dict(conversation.messages.order_by("id").values_list("id", "parent_id"))
-    branch: list[UUID] = []
-    # Ids grow with time and a parent is older than its child: the greatest id is a leaf.
-    step = next(reversed(parents), None)
-    while step and len(branch) <= limit:
-        branch.append(step)
-        step = parents[step]
-    shown = branch[:limit]
-    rows = conversation.messages.filter(pk__in=shown).exclude(role=Message.Role.SYSTEM)
-    return list(rows.order_by("id").select_related("generation")), len(branch) > limit
 
 
 def is_active(message: Message) -> bool:

@@ -5,13 +5,15 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
 from chat import models
 from chat.llm.registry import ModelInfo
+from chat.models.kept import MAX_TAG_LENGTH, MAX_TAGS, tidy_tag
 from chat.wire.frames import Name, Text
 
 Title = Annotated[Text, Field(max_length=200)]
+Tag = Annotated[Text, AfterValidator(tidy_tag), Field(min_length=1, max_length=MAX_TAG_LENGTH)]
 
 
 class Strict(Schema):
@@ -27,18 +29,26 @@ class PageQuery(Strict):
 
 class ConversationQuery(PageQuery):
     q: Name = ""
+    tag: Name = ""
+    archived: bool | None = None
 
 
 class NewConversation(Strict):
     title: Title = ""
     model: Name = ""
     agent: Name = ""
+    temporary: StrictBool = False
 
 
 class ConversationChange(Strict):
     title: Title | None = None
     model: Name | None = None
     agent: Name | None = None
+    pinned: StrictBool | None = None
+    archived: StrictBool | None = None
+    tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None = None
+    unread: StrictBool | None = None
+    open: StrictBool | None = None
 
 
 class NewMessage(Strict):
@@ -65,6 +75,10 @@ class Conversation(Schema):
     agent: str
     forked_from: UUID | None
     forked_at_step: UUID | None
+    pinned: bool
+    archived: bool
+    temporary: bool
+    tags: list[str]
     created_at: datetime
     updated_at: datetime
 
@@ -75,6 +89,17 @@ class Conversation(Schema):
     @staticmethod
     def resolve_forked_at_step(conversation: models.Conversation) -> UUID | None:
         return conversation.forked_at_step_id
+
+
+class SnippetPart(Schema):
+    text: str
+    found: bool
+
+
+class ListedConversation(Conversation):
+    running: bool
+    unread: bool
+    snippet: list[SnippetPart] | None = None
 
 
 class Message(Schema):
@@ -137,7 +162,7 @@ class Events(Schema):
 
 
 class ConversationPage(Schema):
-    items: list[Conversation]
+    items: list[ListedConversation]
     next: str | None
 
 

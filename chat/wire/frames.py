@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     TypeAdapter,
@@ -45,6 +46,7 @@ class Send(Frame):
 
     Without ``parent`` the prompt follows the newest answer; null starts at the root.
     Without ``agent`` that of the conversation answers; an empty one means none.
+    A new conversation may be ``temporary``.
     """
 
     type: Literal["send"]
@@ -54,6 +56,7 @@ class Send(Frame):
     text: Text
     model: Name = ""
     agent: Name | None = None
+    temporary: StrictBool = False
 
 
 class Regenerate(Frame):

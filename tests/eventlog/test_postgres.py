@@ -8,7 +8,12 @@ import pytest
 
 from tests.servers import BASE_DIR
 
-SUITES = ("tests/test_database.py", "tests/eventlog/test_database.py", "tests/generations")
+SUITES = (
+    "tests/test_database.py",
+    "tests/eventlog/test_database.py",
+    "tests/generations",
+    "tests/models",
+)
 
 
 @pytest.mark.parametrize("suite", SUITES)

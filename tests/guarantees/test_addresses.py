@@ -28,7 +28,10 @@ class Things:
         generation = person.ended(person.generation(accepted["generation"]))
         page = person.browser.post("/account/", data={"name": "mine", "days": "30"})
         assert page.status_code == 200
+        path = f"/conversations/{generation['conversation']}/shares/"
+        share = person.http.post(path, json={}).json()
         self.ids = {
+            "share_id": share["id"],
             "conversation_id": generation["conversation"],
             "message_id": generation["message"],
             "generation_id": generation["id"],
@@ -128,7 +131,7 @@ def described(answer: httpx.Response, ids: dict[str, str]) -> tuple[int, str, st
 STRANGERS_ROUTES = [
     route
     for route in OWN_ROUTES
-    if names(route) & {"conversation_id", "message_id", "generation_id", "key_id"}
+    if names(route) & {"conversation_id", "message_id", "generation_id", "key_id", "share_id"}
 ]
 
 

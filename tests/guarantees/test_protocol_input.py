@@ -278,4 +278,6 @@ def test_x11_serialised_objects_in_other_fields_are_refused(ada):
     for field in ("text", "model", "parent", "metadata"):
         body = {"text": "a"} | {field: json.loads(SERIALISED)}
         assert_bad_request(ada.http.post(path, json=body))
-    assert ada.http.get(f"/conversations/?q={quote(SERIALISED)}").json()["items"] == []
+    # To a search it is words like any others: it finds what has them.
+    found = ada.http.get(f"/conversations/?q={quote(SERIALISED)}").json()["items"]
+    assert all(item["title"].startswith(SERIALISED[:20]) for item in found)

@@ -1,7 +1,11 @@
 // Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
 
 import { Composer } from "./composer.js";
+import { prepareDrawer } from "./drawer.js";
+import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
+import { Presence } from "./presence.js";
+import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
 import { Transcript } from "./transcript.js";
@@ -11,6 +15,8 @@ const AGAIN = 2000;
 
 const socket = new Socket(config.socket);
 const sidebar = new Sidebar();
+const keeping = new Keeping(sidebar);
+const presence = new Presence(sidebar);
 const composer = new Composer();
 const transcript = new Transcript();
 const pending = new Map(); // By frame id: what was asked for and not yet answered.
@@ -35,6 +41,7 @@ function flush() {
     if (!mayBegin) break;
     if (entry.frame.type === "send" && entry.frame.conversation === undefined) {
       entry.frame.conversation = config.conversation;
+      if (config.temporary && !config.conversation) entry.frame.temporary = true;
     }
     entry.sent = socket.send({ ...entry.frame, id: entry.id });
     entry.turn.answer.phase = entry.sent ? "sending" : "waiting";
@@ -70,6 +77,12 @@ function enter(id) {
   shown = address;
   composer.form.action = address;
   sidebar.mark(id);
+  find("temporary").hidden = true;
+  const more = find("topbar-more");
+  if (!more) return;
+  more.href = addressOf.options(id);
+  more.dataset.conversation = id;
+  more.hidden = false;
 }
 
 function refused(frame) {
@@ -120,9 +133,11 @@ function stop() {
 
 function changed(frame) {
   sidebar.apply(frame);
+  presence.apply(frame);
+  if (frame.change === "created") keeping.undo.forget(frame.id);
   if (frame.id !== config.conversation) return;
   if (frame.change === "deleted") location.assign(config.home);
-  if (frame.title) {
+  if (frame.title && !config.temporary) {
     find("page-title").textContent = frame.title;
     document.title = frame.title;
   }
@@ -136,7 +151,8 @@ function catchUpWith(message) {
 async function resync() {
   try {
     const fresh = await transcript.resync();
-    if (fresh) sidebar.replaceBy(fresh.getElementById("conversations"));
+    if (fresh) sidebar.replaceBy(fresh.getElementById("listed"));
+    presence.look();
   } catch {
     // The next reconnect tries again.
   }
@@ -187,4 +203,6 @@ find("examples").addEventListener("click", (event) => {
   if (example) composer.fill(example.textContent);
 });
 composer.setRunning(transcript.active.length > 0);
+new Search(sidebar);
+prepareDrawer();
 socket.connect();

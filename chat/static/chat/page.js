@@ -10,7 +10,16 @@ export const addressOf = {
   conversation: (id) => config.conversation_address.replace(NIL, id),
   message: (id) => config.message_address.replace(NIL, id),
   trace: (id) => config.trace_address.replace(NIL, id),
+  options: (id) => config.options_address.replace(NIL, id),
 };
+
+/** What the page says, in the language of its reader: the words come with the page. */
+export function word(name, values = {}) {
+  return Object.entries(values).reduce(
+    (text, [key, value]) => text.replaceAll(`{${key}}`, value),
+    config.words[name],
+  );
+}
 
 export function fromTemplate(id) {
   return find(id).content.firstElementChild.cloneNode(true);
@@ -30,10 +39,11 @@ export async function get(address) {
   return response.text();
 }
 
-/** Call the JSON API with the session. */
-export async function callApi(method, path, body) {
+/** Call the JSON API with the session. With `keepalive` it outlives the page. */
+export async function callApi(method, path, body, { keepalive = false } = {}) {
   const response = await fetch(config.api + path, {
     method,
+    keepalive,
     credentials: "same-origin",
     headers: {
       Accept: "application/json",
@@ -43,7 +53,7 @@ export async function callApi(method, path, body) {
     body: body && JSON.stringify(body),
   });
   const content = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new Error(content?.error?.message || "That did not work. Try again.");
+  if (!response.ok) throw new Error(content?.error?.message || word("failed_action"));
   return content;
 }
 

@@ -1,47 +1,62 @@
-// The list of conversations: kept in step by frames, searched and changed through the API.
+// The list of conversations: kept in step by frames, read on when its end comes into sight.
 
-import { addressOf, announce, callApi, config, find, fromTemplate } from "./page.js";
+import { addressOf, callApi, config, find, fromTemplate, get, parse, word } from "./page.js";
 
 const DAY = 86_400_000;
 
-export class Sidebar {
+/** Events: "tags" (the tags of a conversation have changed). */
+export class Sidebar extends EventTarget {
   constructor() {
+    super();
     this.box = find("conversations");
-    this.box.addEventListener("click", (event) => this.#clicked(event));
-    this.box.addEventListener("dblclick", (event) => {
-      const item = event.target.closest(".conversation");
-      if (item) this.#rename(item);
-    });
-    find("search").addEventListener("input", () => this.#typed());
-    find("search-form").addEventListener("submit", (event) => event.preventDefault());
-    this.#drawer();
+    this.listed = find("listed");
+    // What the server has listed for a search or a tag is not the list that frames are about.
+    const asked = new URLSearchParams(location.search);
+    this.filter = ["q", "tag"].filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]);
     this.#watchEnd();
     this.#keepPlace();
   }
 
   /** Follow a `conversation` frame. */
-  apply({ id, change, title, running }) {
-    const item = this.#item(id);
-    if (change === "deleted") return this.#remove(item);
-    if (!item) return this.searching ? undefined : this.#insert({ id, title, running });
-    if (title !== undefined) this.#name(item, title);
-    if (running !== undefined) item.classList.toggle("running", Boolean(running));
-    if (running) this.#toTop(item);
+  async apply(frame) {
+    const { id, change } = frame;
+    if (change === "deleted") return this.remove(id);
+    if (frame.temporary) return undefined;
+    const items = this.items(id);
+    if (!items.length && frame.title === undefined) {
+      // Of one that is not listed it is told that something runs: perhaps further down the list.
+      if (!frame.running) return undefined;
+      const known = await callApi("GET", `conversations/${id}/`).catch(() => null);
+      if (!known || known.temporary) return undefined;
+      frame = { ...known, ...frame };
+    }
+    // One that was begun elsewhere, and of which no more is told.
+    if (!items.length) frame = { updated_at: new Date().toISOString(), ...frame };
+    for (const item of items) this.#update(item, frame);
+    if (frame.archived) this.#leave(this.#listedItem(id));
+    else if (frame.updated_at !== undefined || frame.running) this.#place(id, frame);
     return undefined;
   }
 
   /** Take the list of a page read again. */
   replaceBy(fresh) {
     // Not under the hands of somebody who is using it: the focus would be lost.
-    if (this.searching || this.box.contains(document.activeElement)) return;
-    this.box.replaceChildren(...document.adoptNode(fresh).childNodes);
+    if (this.listed.contains(document.activeElement) || this.listed.querySelector("input")) return;
+    this.listed.replaceChildren(...document.adoptNode(fresh).childNodes);
     this.mark(config.conversation);
     this.#watchEnd();
   }
 
+  /** Read the whole list again, as after a search that the server did. */
+  async reload() {
+    const fresh = parse(await get(config.home));
+    this.filter = [];
+    this.replaceBy(fresh.getElementById("listed"));
+  }
+
   mark(id) {
     for (const link of this.box.querySelectorAll("a[aria-current]")) link.removeAttribute("aria-current");
-    this.#item(id)?.querySelector("a").setAttribute("aria-current", "page");
+    for (const item of this.items(id)) item.querySelector("a").setAttribute("aria-current", "page");
   }
 
   setRunning(ids) {
@@ -50,164 +65,114 @@ export class Sidebar {
     }
   }
 
-  #item(id) {
-    return this.box.querySelector(`[data-conversation="${CSS.escape(id ?? "")}"]`);
+  setUnread(id, unread) {
+    for (const item of this.items(id)) item.classList.toggle("unread", unread);
   }
 
-  #make({ id, title, running }) {
+  isUnread(id) {
+    return this.items(id).some((item) => item.classList.contains("unread"));
+  }
+
+  /** The rows of a conversation: one in the list, perhaps one among what was found. */
+  items(id) {
+    return [...this.box.querySelectorAll(`[data-conversation="${CSS.escape(id ?? "")}"]`)];
+  }
+
+  titleOf(id) {
+    return this.items(id)[0]?.querySelector(".conversation-title").textContent;
+  }
+
+  remove(id) {
+    for (const item of this.items(id)) this.#leave(item);
+  }
+
+  make(conversation) {
     const item = fromTemplate("conversation-template");
+    const { id } = conversation;
     item.dataset.conversation = id;
     item.querySelector("a").href = addressOf.conversation(id);
-    item.classList.toggle("running", Boolean(running));
-    this.#name(item, title);
+    item.querySelector(".conversation-more").href = addressOf.options(id);
+    this.#update(item, { title: "", unread: false, running: null, ...conversation });
+    if (conversation.snippet) item.querySelector(".conversation-text").append(snippetOf(conversation));
     if (id === config.conversation) item.querySelector("a").setAttribute("aria-current", "page");
     return item;
   }
 
-  #name(item, title) {
-    const name = title || "New conversation";
-    item.querySelector(".conversation-title").textContent = name;
-    item.querySelector("[data-action=rename]").setAttribute("aria-label", `Rename ${name}`);
-    item.querySelector("[data-action=delete]").setAttribute("aria-label", `Delete ${name}`);
+  rename(id, title) {
+    for (const item of this.items(id)) this.#update(item, { title });
   }
 
-  #insert(conversation) {
-    this.#toTop(this.#make(conversation));
+  #update(item, { title, running, unread, pinned, archived, tags, updated_at: updated }) {
+    const { dataset, classList } = item;
+    if (title !== undefined) {
+      const name = title || word("untitled");
+      item.querySelector(".conversation-title").textContent = name;
+      item.querySelector(".conversation-more").setAttribute("aria-label", word("options", { title: name }));
+    }
+    if (running !== undefined) classList.toggle("running", Boolean(running));
+    if (running) dataset.updated = new Date().toISOString();
+    if (unread !== undefined) classList.toggle("unread", unread);
+    if (archived !== undefined) classList.toggle("archived", archived);
+    if (pinned !== undefined) item.toggleAttribute("data-pinned", pinned);
+    if (updated !== undefined) dataset.updated = updated;
+    if (tags !== undefined && tags.join(", ") !== (dataset.tags ?? "")) {
+      dataset.tags = tags.join(", ");
+      this.dispatchEvent(new Event("tags"));
+    }
   }
 
-  #toTop(item) {
-    const list = this.#group(config.groups[0], true);
-    if (list.firstElementChild === item) return;
+  #listedItem(id) {
+    return this.listed.querySelector(`[data-conversation="${CSS.escape(id)}"]`);
+  }
+
+  /** Put a row where it belongs by its time, or among those on top. */
+  #place(id, frame) {
+    if (this.filter.length) return;
+    const item = this.#listedItem(id) ?? this.make(frame);
     const old = item.parentElement;
-    list.prepend(item);
+    const list = this.#listFor(item);
+    const isBefore = (other) => other !== item && !this.#comesBefore(other, item);
+    const next = [...list.children].find(isBefore) ?? null;
+    if (item.parentElement !== list || item.nextElementSibling !== next) {
+      const focused = item.contains(document.activeElement) ? document.activeElement : null;
+      list.insertBefore(item, next);
+      focused?.focus({ preventScroll: true });
+    }
     tidy(old);
-    this.box.querySelector(".sidebar-empty").hidden = true;
+    this.listed.querySelector(".sidebar-empty").hidden = true;
   }
 
-  #group(label, first = false) {
-    const headings = [...this.box.querySelectorAll(".group")];
-    const found = headings.find((heading) => heading.textContent === label);
-    if (found) return found.nextElementSibling;
+  #comesBefore(one, other) {
+    // Of those on top the place is known to the server alone; what was pinned just now comes first.
+    if ("pinned" in other.dataset) return false;
+    return new Date(one.dataset.updated) > new Date(other.dataset.updated);
+  }
+
+  #listFor(item) {
+    const isPinned = "pinned" in item.dataset;
+    const label = isPinned ? word("pinned") : groupOf(item.dataset.updated);
+    const headings = [...this.listed.querySelectorAll(".group")];
+    const known = headings.find((heading) => heading.textContent === label);
+    if (known) return known.nextElementSibling;
     const heading = document.createElement("h2");
     heading.className = "group";
     heading.textContent = label;
     const list = document.createElement("ul");
     list.className = "conversations";
-    if (first) this.box.prepend(heading, list);
-    else this.box.querySelector(".sidebar-empty").before(heading, list);
+    const isLater = (other) => isPinned
+      || (other.textContent !== word("pinned")
+        && !this.#comesBefore(other.nextElementSibling.firstElementChild ?? item, item));
+    const next = headings.find(isLater) ?? this.listed.querySelector(".sidebar-empty");
+    next.before(heading, list);
     return list;
   }
 
-  #remove(item) {
+  #leave(item) {
     const list = item?.parentElement;
     item?.remove();
     tidy(list);
-    return undefined;
-  }
-
-  #clicked(event) {
-    const button = event.target.closest("button[data-action]");
-    const item = button?.closest(".conversation");
-    if (!item) return;
-    if (button.dataset.action === "rename") this.#rename(item);
-    else this.#delete(item);
-  }
-
-  #rename(item) {
-    if (item.querySelector("input")) return;
-    const link = item.querySelector("a");
-    const title = item.querySelector(".conversation-title").textContent;
-    const input = document.createElement("input");
-    input.value = title;
-    input.maxLength = 200;
-    input.className = "rename";
-    input.setAttribute("aria-label", "New title");
-    link.hidden = true;
-    link.after(input);
-    input.select();
-    const close = (refocus) => {
-      input.removeEventListener("blur", save);
-      input.remove();
-      link.hidden = false;
-      if (refocus) link.focus();
-    };
-    const save = (event) => {
-      const wanted = input.value.trim();
-      close(event.type !== "blur");
-      if (wanted && wanted !== title) this.#saveTitle(item, wanted, title);
-    };
-    input.addEventListener("blur", save);
-    input.addEventListener("keydown", (event) => {
-      if (event.isComposing) return;
-      if (event.key === "Enter") save(event);
-      if (event.key === "Escape") {
-        event.preventDefault();
-        close(true);
-      }
-    });
-  }
-
-  async #saveTitle(item, title, before) {
-    this.#name(item, title);
-    try {
-      await callApi("PATCH", `conversations/${item.dataset.conversation}/`, { title });
-    } catch (error) {
-      this.#name(item, before);
-      this.#say(error.message);
-    }
-  }
-
-  #delete(item) {
-    const dialog = find("confirm-delete");
-    dialog.querySelector(".dialog-name").textContent = item.querySelector(".conversation-title").textContent;
-    dialog.returnValue = "";
-    dialog.onclose = () => dialog.returnValue === "delete" && this.#deleted(item);
-    dialog.showModal();
-  }
-
-  async #deleted(item) {
-    const id = item.dataset.conversation;
-    try {
-      await callApi("DELETE", `conversations/${id}/`);
-    } catch (error) {
-      this.#say(error.message);
-      return;
-    }
-    this.#remove(item);
-    announce("Deleted");
-    if (id === config.conversation) location.assign(config.home);
-  }
-
-  #say(message) {
-    const line = this.box.querySelector(".sidebar-empty");
-    line.textContent = message;
-    line.hidden = false;
-    announce(message);
-  }
-
-  #typed() {
-    clearTimeout(this.typing);
-    this.typing = setTimeout(() => this.#search(find("search").value.trim()), 180);
-  }
-
-  async #search(query) {
-    this.before ??= [...this.box.childNodes];
-    this.searching = Boolean(query);
-    if (!query) {
-      this.box.replaceChildren(...this.before);
-      this.before = null;
-      return;
-    }
-    const found = await callApi("GET", `conversations/?q=${encodeURIComponent(query)}`).catch(() => null);
-    if (!this.searching || query !== find("search").value.trim()) return;
-    const list = document.createElement("ul");
-    list.className = "conversations";
-    list.append(...(found?.items ?? []).map((item) => this.#make(item)));
-    const empty = document.createElement("p");
-    empty.className = "sidebar-empty";
-    empty.textContent = found ? "Nothing found." : "The search did not work. Try again.";
-    empty.hidden = list.children.length > 0;
-    this.box.replaceChildren(list, empty);
+    const isEmpty = !this.listed.querySelector(".conversation");
+    if (isEmpty) this.listed.querySelector(".sidebar-empty").hidden = false;
   }
 
   // The next page is fetched when the end of the list comes into sight.
@@ -218,55 +183,54 @@ export class Sidebar {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       observer.disconnect();
       this.#more(end);
-    }, { root: this.box }).observe(end);
+    }, { root: this.box, rootMargin: "200px" }).observe(end);
   }
 
   async #more(end) {
-    let fresh = [];
-    do {
-      const cursor = this.next ? `?cursor=${encodeURIComponent(this.next)}` : "";
-      const page = await callApi("GET", `conversations/${cursor}`).catch(() => null);
-      if (!page) return;
-      this.next = page.next;
-      fresh = page.items.filter((item) => !this.#item(item.id));
-    } while (!fresh.length && this.next);
-    for (const item of fresh) this.#group(groupOf(item.updated_at)).append(this.#make(item));
-    end.remove();
-    if (!this.next) return;
-    this.box.append(end);
+    const query = new URLSearchParams([["cursor", end.dataset.next], ...this.filter]);
+    const page = await callApi("GET", `conversations/?${query}`).catch(() => null);
+    if (!page || !end.isConnected) return;
+    for (const item of page.items.filter(({ id }) => !this.#listedItem(id))) this.#append(item, query.has("q"));
+    if (!page.next) {
+      end.remove();
+      return;
+    }
+    end.dataset.next = page.next;
+    this.listed.append(end);
     this.#watchEnd();
   }
 
-  #keepPlace() {
-    this.box.scrollTop = Number(sessionStorage.getItem("sidebar") ?? 0);
-    addEventListener("pagehide", () => sessionStorage.setItem("sidebar", this.box.scrollTop));
+  #append(conversation, isFlat) {
+    const item = this.make(conversation);
+    const lists = [...this.listed.querySelectorAll(".conversations")];
+    (isFlat ? lists.at(-1) : this.#listFor(item)).append(item);
   }
 
-  #drawer() {
-    const open = find("open-sidebar");
-    const show = (shown) => {
-      document.body.classList.toggle("sidebar-open", shown);
-      find("content").inert = shown;
-      (shown ? find("close-sidebar") : open).focus({ preventScroll: true });
-    };
-    const on = (element, shown) => element.addEventListener("click", (event) => {
-      event.preventDefault();
-      show(shown);
-    });
-    on(open, true);
-    on(find("close-sidebar"), false);
-    on(find("scrim"), false);
-    document.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !document.body.classList.contains("sidebar-open")) return;
-      event.preventDefault();
-      show(false);
-    }, { capture: true });
+  #keepPlace() {
+    try {
+      this.box.scrollTop = Number(sessionStorage.getItem("sidebar") ?? 0);
+      addEventListener("pagehide", () => sessionStorage.setItem("sidebar", this.box.scrollTop));
+    } catch {
+      // Storage may be forbidden: the list then begins at its top.
+    }
   }
 }
 
+function snippetOf({ snippet }) {
+  const line = document.createElement("span");
+  line.className = "conversation-snippet";
+  line.dir = "auto";
+  for (const { text, found } of snippet) {
+    const part = found ? document.createElement("mark") : document.createTextNode("");
+    part.textContent = text;
+    line.append(part);
+  }
+  return line;
+}
+
 function tidy(list) {
-  if (!list || list.children.length || !list.previousElementSibling) return;
-  list.previousElementSibling.remove();
+  if (!list || list.children.length) return;
+  if (list.previousElementSibling?.matches(".group")) list.previousElementSibling.remove();
   list.remove();
 }
 
@@ -276,8 +240,8 @@ function groupOf(time) {
   const [today, yesterday, week, month] = config.groups;
   if (then >= midnight) return today;
   if (then >= midnight - DAY) return yesterday;
-  if (then > midnight - 6 * DAY) return week;
-  if (then > midnight - 29 * DAY) return month;
+  if (then >= midnight - 6 * DAY) return week;
+  if (then >= midnight - 29 * DAY) return month;
   const language = document.documentElement.lang;
   return then.toLocaleDateString(language, { month: "long", year: "numeric" });
 }

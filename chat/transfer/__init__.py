@@ -1,0 +1,1 @@
+"""Conversations taken out of the site, and brought into it: export and import."""
