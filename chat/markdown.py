@@ -26,6 +26,8 @@ from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 from pygments.token import STANDARD_TYPES  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
+from chat import mathematics
+
 SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 # The live preview recognises bare addresses by the same expression (live.js).
 BARE_LINK = re.compile(r"""https?://(?:[^\s<>"'`*\[\]{}|\\^()]|\([^\s<>()]*\))+(?<![.,:;!?_~])""")
@@ -40,6 +42,7 @@ TAGS = {
     *("p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li"),
     *("strong", "em", "s", "code", "pre", "span", "div", "a"),
     *("table", "thead", "tbody", "tr", "th", "td"),
+    *mathematics.TAGS,
 }
 ATTRIBUTES = {
     "a": {"href", "title", "target"},
@@ -47,11 +50,14 @@ ATTRIBUTES = {
     "pre": {"tabindex"},
     "div": {"tabindex", "role", "aria-label"},
     "th": {"scope"},
+    "span": {"tabindex"},
+    **mathematics.ATTRIBUTES,
 }
 ALIGNMENTS = {"align-left", "align-center", "align-right"}
 CLASSES = {
     "div": {"code", "code-head", "table-scroll"},
-    "span": {"code-language"} | (set(STANDARD_TYPES.values()) - {""}),
+    "code": {"math-source"},
+    "span": {"code-language", "math-display"} | (set(STANDARD_TYPES.values()) - {""}),
     "a": {"image-link"},
     "th": ALIGNMENTS,
     "td": ALIGNMENTS,
@@ -129,6 +135,13 @@ class Renderer(RendererHTML):
     def code_block(self, tokens: Sequence[Token], index: int, *args: Any) -> str:
         return code_block(tokens[index].content, "")
 
+    def math(self, tokens: Sequence[Token], index: int, *args: Any) -> str:
+        token = tokens[index]
+        return mathematics.rendered(token.content, token.info, **token.meta)
+
+    def math_block(self, tokens: Sequence[Token], index: int, *args: Any) -> str:
+        return f"<p>{self.math(tokens, index)}</p>\n"
+
 
 def open_link(address: str, *, css: str = "") -> str:
     """Return the start tag of a link whose tooltip names the host it leads to."""
@@ -200,6 +213,7 @@ def _markdown() -> MarkdownIt:
     options = {"html": False, "linkify": False, "typographer": False, "breaks": True}
     markdown = MarkdownIt("commonmark", options, renderer_cls=Renderer)
     markdown.enable(["table", "strikethrough"])
+    markdown.use(mathematics.formulas)
     markdown.core.ruler.push("bare_addresses", link_bare_addresses)
     markdown.validateLink = lambda url: bool(SAFE_LINK.match(url))  # type: ignore[method-assign]
     return markdown

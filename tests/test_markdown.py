@@ -130,3 +130,52 @@ class RenderTests(SimpleTestCase):
             began = time.perf_counter()
             render(text)
             assert time.perf_counter() - began < 5, text[:9]
+
+
+class FormulaTests(SimpleTestCase):
+    def test_each_form_of_a_formula_becomes_mathml(self) -> None:
+        for text in (r"$x^2$", r"\(x^2\)", "$$x^2$$", r"\[x^2\]", "$$\nx^2\n$$", "so\n$$\nx^2\n$$"):
+            html = render(text)
+            assert "<msup><mi>x</mi><mn>2</mn></msup>" in html, (text, html)
+            assert "$" not in html
+
+    def test_a_formula_of_its_own_is_displayed_and_scrolls(self) -> None:
+        html = render("$$\n\\frac{1}{2}\n- x\n$$\nand $y$ in a line")
+        assert '<span class="math-display" tabindex="0"><math display="block">' in html
+        assert '<math display="inline"><mrow><mi>y</mi>' in html
+        assert "<li>" not in html
+
+    def test_prices_stay_text(self) -> None:
+        for text in ("$5 and $10", "$5-$10", "from $5 to 10$ each", "US$5 or A$6", "a $ b $ c"):
+            assert render(text) == f"<p>{text}</p>\n"
+
+    def test_dollars_in_code_and_escaped_ones_stay(self) -> None:
+        assert "<math" not in render("`$x$` and \\$x\\$ and\n\n```\n$$x$$\n```\n\n    $$x$$")
+
+    def test_what_is_no_formula_stays_as_its_source(self) -> None:
+        for text in (r"$\frac{$", r"\(\nonesuch x\)", r"$$\href{javascript:alert(1)}{$$"):
+            html = render(text)
+            assert '<code class="math-source">' in html, html
+            assert "<math" not in html
+
+    def test_what_a_formula_says_is_escaped(self) -> None:
+        assert "<mtext>a&lt;b</mtext>" in render(r"$\text{a<b}$")
+        assert "&lt;" in render("$x<y$")
+
+    def test_matrices_and_aligned_lines_are_tables(self) -> None:
+        for name in ("pmatrix", "cases", "aligned"):
+            html = render(f"$$\n\\begin{{{name}}}a&b\\\\c&d\\end{{{name}}}\n$$")
+            assert html.count("<mtr>") == 2, html
+
+    def test_a_formula_in_a_table_or_a_list_is_found(self) -> None:
+        assert render("|a|\n|-|\n|$x$|").count("<math") == 1
+        assert render("- $$\n  x\n  $$\n- b").count("<math") == 1
+
+    def test_formulas_that_would_cost_much_stay_as_their_source(self) -> None:
+        deep = "\\frac{1}{" * 60 + "x" + "}" * 60
+        for tex in (deep, "\\sqrt" * 200 + "x", "x+" * 1400):
+            assert "<math" not in render(f"$${tex}$$")
+        for text in ("$x$ " * 8000, "\\(" * 16_000, "$a " * 10_000, "$$a\n" * 8000, "$$" * 16_000):
+            began = time.perf_counter()
+            assert render(text).count("<math") <= 300
+            assert time.perf_counter() - began < 5, text[:9]

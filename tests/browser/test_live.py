@@ -161,6 +161,39 @@ def test_the_preview_says_what_the_server_says(
     assert len(texts) == 1, texts
 
 
+SOURCES = """async ([address, text]) => {
+  const { LiveMarkdown } = await import(address);
+  const box = document.createElement("div");
+  const live = new LiveMarkdown(box);
+  const seen = new Set();
+  for (const letter of text) {
+    live.append(letter);
+    live.paint();
+    if (box.querySelector("em, li, math")) seen.add(box.innerHTML);
+  }
+  live.finish();
+  const found = [...box.querySelectorAll("code.math-source")];
+  return { sources: found.map((each) => each.textContent), wrong: [...seen] };
+}"""
+
+
+def test_formulas_are_shown_as_their_source_where_the_server_finds_them(
+    plain_context: BrowserContext, live_site: Site
+) -> None:
+    text = (
+        "Costs $5 and $10.\n\nBut $a_1 + b_1$ and \\(c_{2} * d * e\\), $$f$$ too.\n\n"
+        "$$\n\\sum_i x_i * w_j\n- y\n$$\n\n\\[\n* z_1\n\\]\n\nThe end, `$g$`."
+    )
+    with watched(plain_context, live_site) as page:
+        drawn = page.evaluate(SOURCES, ["/static/chat/dist/live.js", text])
+    assert len(drawn["sources"]) == 5
+    assert drawn["sources"][0] == "$a_1 + b_1$"
+    assert drawn["sources"][3] == "$$\n\\sum_i x_i * w_j\n- y\n$$"
+    assert str(render(text)).count("<math") == 5
+    # Nor was a formula that had only begun taken for a list.
+    assert not [html for html in drawn["wrong"] if "<li>" in html]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

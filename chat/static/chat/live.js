@@ -97,7 +97,49 @@ const tokenizer = {
   },
 };
 
+// The server finds formulas by the same expressions (chat/mathematics.py); here they are shown
+// as their source. One that is still open at the end of the text is taken for a formula already.
+const INLINE_MATH = [
+  /^\$\$((?:\\[\s\S]|[^$\\]){1,2000})\$\$/,
+  /^\$(?![\s$])((?:\\.|[^$\\\n]){1,1000})(?<!\s)\$(?![\p{L}\p{N}_$])/u,
+  /^\\\(((?:(?!\\[()])[\s\S]){1,1000})\\\)/,
+  /^\\\[((?:(?!\\[[\]])[\s\S]){1,2000})\\\]/,
+];
+const BLOCK_MATH = /^ {0,3}(?:\$\$((?:\\[\s\S]|(?!\n[ \t]*\n)[^$\\]){1,2000})(?:\$\$[ \t]*(?:\n|$)|\$?$)|\\\[((?:(?!\\[[\]]|\n[ \t]*\n)[\s\S]){1,2000})(?:\\\][ \t]*(?:\n|$)|$))/;
+const PRICE = /^\d[\d.,]*\s+\p{L}{2}/u;
+const MATH_START = /(?<![\p{L}\p{N}])\$|\\[([]/u;
+
+const source = (text) => `<code class="math-source">${escape(text)}</code>`;
+
+const inlineMath = {
+  name: "math",
+  level: "inline",
+  start: (text) => MATH_START.exec(text)?.index,
+  tokenizer(text) {
+    if (text[0] !== "$" && text[0] !== "\\") return undefined;
+    for (const form of INLINE_MATH) {
+      const match = form.exec(text);
+      if (!match?.[1].trim()) continue;
+      if (text[1] !== "$" && text[0] === "$" && PRICE.test(match[1])) return undefined;
+      return { type: "math", raw: match[0] };
+    }
+    return undefined;
+  },
+  renderer: ({ raw }) => source(raw),
+};
+
+const blockMath = {
+  name: "math_block",
+  level: "block",
+  tokenizer(text) {
+    const match = BLOCK_MATH.exec(text);
+    return (match?.[1] ?? match?.[2])?.trim() ? { type: "math_block", raw: match[0] } : undefined;
+  },
+  renderer: ({ raw }) => `<p>${source(raw.trim())}</p>\n`,
+};
+
 const marked = new Marked({ gfm: true, breaks: true, renderer, tokenizer });
+marked.use({ extensions: [inlineMath, blockMath] });
 
 function lex(text, links) {
   const lexer = new marked.Lexer(marked.defaults);
@@ -160,7 +202,9 @@ export class LiveMarkdown {
   #paintTail(tokens) {
     const last = tokens.at(-1);
     const open = last?.type === "code" && /^ {0,3}(`{3,}|~{3,})/.exec(last.raw);
-    const repaired = open ? tokens : lex(remend(this.pending, REPAIR), this.links);
+    // An open formula is whole already, and what would be repaired in it is no Markdown.
+    const whole = open || last?.type === "math_block";
+    const repaired = whole ? tokens : lex(remend(this.pending, REPAIR), this.links);
     this.tail.replaceChildren(toFragment(repaired));
     this.code = null;
     if (open && !closes(last.raw, open[1])) this.#keepCode(open[1]);
