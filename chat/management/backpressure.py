@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from chat.conf import chat_settings
-from chat.management.limits import GRACE_SECONDS
+from chat.management.limits import GRACE_SECONDS, untaken
 
 
 @implementer(IPushProducer)
@@ -89,8 +89,8 @@ def _tcp_of(protocol: Any) -> Any:
 
 
 def _unsent(tcp: Any) -> int:
-    """Return how many bytes wait for the reader on our side of the kernel."""
-    return int(tcp._tempDataLen + len(tcp.dataBuffer) - tcp.offset)
+    """Return how many bytes wait for the reader, here and in the kernel."""
+    return int(tcp._tempDataLen + len(tcp.dataBuffer) - tcp.offset) + untaken(tcp)
 
 
 def write_at_once(transport: Any) -> None:

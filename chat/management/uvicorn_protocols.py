@@ -20,6 +20,7 @@ from chat.management.limits import (
     HEAD_SECONDS,
     LINGER_SECONDS,
     longest_frame,
+    untaken,
 )
 
 __all__ = ["HttpProtocol", "SocketProtocol"]
@@ -48,15 +49,18 @@ class Watched:
 
     def _look_later(self) -> None:
         seconds = chat_settings().slow_reader_seconds + GRACE_SECONDS
-        waiting = self.transport.get_write_buffer_size()
-        self._watch = self.loop.call_later(seconds, self._look, waiting)
+        self._watch = self.loop.call_later(seconds, self._look, self._untaken())
 
     def _look(self, before: int) -> None:
         # Closing would wait for what the reader does not take.
-        if self.transport.get_write_buffer_size() >= before:
+        if self._untaken() >= before:
             self.transport.abort()
         else:
             self._look_later()
+
+    def _untaken(self) -> int:
+        kernel = untaken(self.transport.get_extra_info("socket"))
+        return self.transport.get_write_buffer_size() + kernel
 
     def _stop_watching(self) -> None:
         if self._watch is not None:

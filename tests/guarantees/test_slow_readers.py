@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chat.management.limits import GRACE_SECONDS
 from tests.guarantees.clients import API, PATIENCE, check_log
 from tests.guarantees.processes import rss, wait_until
 from tests.guarantees.raw import RawSocket, frame, head, open_raw
@@ -131,6 +132,17 @@ def test_a04_it_may_come_back_with_its_cursor(any_site, any_ada, flood, kind):
             socket.send("follow", generation=flood, after=cursor)
             rest = socket.events(flood)
     check_log(events + rest)
+
+
+def test_a04_a_stream_that_is_read_a_little_at_a_time_is_not_cut_off(any_ada, flood):
+    """Not even while nothing more fits into the kernel."""
+    with follow_raw(any_ada, flood, "stream") as slow:
+        ends = ends_of(slow)
+        until = time.monotonic() + SLOW_SECONDS + 2 * GRACE_SECONDS
+        while time.monotonic() < until:
+            assert slow.recv(2048)
+            time.sleep(0.1)
+        assert is_open(ends)
 
 
 def test_a04_a_socket_that_reads_again_at_the_last_moment_is_told_why(any_ada, flood):
