@@ -1,9 +1,8 @@
-"""
-One tree of errors for every transport.
+"""One tree of errors for every transport.
 
-A subclass says everything any transport needs: a stable ``code``, an HTTP
-``status`` and whether trying again can help. A message says what is wrong and
-how to mend it, and never holds a secret or a provider's raw words.
+A subclass says what any transport needs: a stable ``code``, an HTTP ``status``, whether trying
+again can help. A message says what is wrong and how to mend it, and never holds a secret or a
+provider's raw words.
 """
 
 from typing import Any, ClassVar

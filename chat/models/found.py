@@ -29,18 +29,19 @@ class FoundQuerySet(models.QuerySet[M]):
         among them. With a limit at most so many.
         """
         parents: dict[UUID, UUID | None] = dict(self.order_by("id").values_list("id", "parent_id"))
-        step = leaf or self._newest_leaf(parents)
+        # Ids grow with time and a parent is older than its child: the greatest id is a leaf.
+        step = leaf or next(reversed(parents), None)
         found: list[UUID] = []
         while step in parents and (limit is None or len(found) < limit):
             found.append(step)
             step = parents[step]
         return found
 
-    def _newest_leaf(self, parents: dict[UUID, UUID | None]) -> UUID | None:
+    def newest_kept(self) -> UUID | None:
         """Return the newest one, other than prompts that were taken out of a queue."""
         taken = self.filter(generation__status="stopped", generation__started_at=None)
+        parents: dict[UUID, UUID | None] = dict(self.order_by("id").values_list("id", "parent_id"))
         left = list(parents)
-        # Ids grow with time and a parent is older than its child: the greatest id is a leaf.
         while len(left) > 1 and taken.filter(pk=left[-1]).exists():
             prompt = parents[left.pop()]
             if left[-1] == prompt:
