@@ -24,6 +24,7 @@ from chat.generations import (
     start_generation,
     stop_generation,
 )
+from chat.generations.queue import change_queued, send_now, withdraw
 from chat.models import Generation
 from chat.patience import Patience
 from chat.sockets import TOO_MANY, TOO_SLOW, Socket
@@ -61,7 +62,7 @@ class ChatConsumer(Socket):
                 raise PromptTooLong(f"A frame has at most {MAX_FRAME_BYTES} bytes.")
             frame = frames.parse_frame(text_data)
             match frame:
-                case frames.Stop():
+                case frames.Stop() | frames.SendNow():
                     self.spawn(self.handle(frame))
                 case frames.Send() | frames.Regenerate():
                     self.enter(self.prompts, frame)
@@ -85,7 +86,7 @@ class ChatConsumer(Socket):
         self.tell_soon()
 
     def _running(self) -> list[dict[str, str]]:
-        active = Generation.objects.owned_by(self.identity.user).active().order_by("id")
+        active = Generation.objects.owned_by(self.identity.user).active().order_by("message_id")
         rows = active.values_list("pk", "conversation_id", "message_id")
         names = ("generation", "conversation", "message")
         return [dict(zip(names, map(str, row), strict=True)) for row in rows]
@@ -135,8 +136,20 @@ class ChatConsumer(Socket):
                 self.unfollow(frame.generation)
             case frames.Stop():
                 await stop_generation(await self.find(frame.generation))
+            case frames.Change() | frames.SendNow() | frames.Withdraw():
+                await self.arrange(frame)
             case frames.Ping():
                 await self.send(native.frame("pong"))
+
+    async def arrange(self, frame: frames.QueueFrame) -> None:
+        user, generation_id = self.identity.user, frame.generation
+        match frame:
+            case frames.Change():
+                await change_queued(user, generation_id, text=frame.text, place=frame.place)
+            case frames.SendNow():
+                await send_now(user, generation_id)
+            case frames.Withdraw():
+                await withdraw(user, generation_id)
 
     async def find(self, generation_id: UUID) -> Generation:
         owned = Generation.objects.owned_by(self.identity.user)

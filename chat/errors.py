@@ -1,15 +1,8 @@
-"""
-One tree of errors for every transport.
+"""One tree of errors for every transport.
 
-ChatError
-├── BadRequest · NotFound · Conflict · TooLarge …   what a client asked
-├── InvalidCursor · EventsExpired · LogClosed       reading and writing an event log
-└── ModelError                                      what a model provider did
-    └── UpstreamUnreachable · UpstreamTimeout …
-
-A subclass says everything any transport needs: a stable ``code``, an HTTP
-``status`` and whether trying again can help. A message says what is wrong and
-how to mend it, and never holds a secret or a provider's raw words.
+A subclass says what any transport needs: a stable ``code``, an HTTP ``status``, whether trying
+again can help. A message says what is wrong and how to mend it, and never holds a secret or a
+provider's raw words.
 """
 
 from typing import Any, ClassVar
@@ -85,6 +78,14 @@ class IdempotencyConflict(ChatError):
     code = "idempotency_conflict"
     status = 409
     default_message = "This idempotency key was used for another request. Use a new one."
+
+
+class NotQueued(ChatError):
+    """It does not wait any more: it was started, or removed, a moment ago."""
+
+    code = "not_queued"
+    status = 409
+    default_message = "This prompt waits no more: it was started or removed a moment ago."
 
 
 class PromptTooLong(ChatError):

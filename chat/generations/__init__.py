@@ -40,6 +40,7 @@ __all__ = [
     "notify_conversation",
     "recover",
     "regenerate",
+    "remove_queued",
     "shutdown",
     "start_generation",
     "stop_generation",
@@ -130,7 +131,7 @@ async def stop_generation(generation: Generation) -> Generation:
     """
     if generation.is_terminal:
         return generation
-    if not await engine().stop(generation.pk) and not await _stop_queued(generation):
+    if not await engine().stop(generation.pk) and not await remove_queued(generation):
         await _stop_elsewhere(generation)
     return await in_database(Generation.objects.get, pk=generation.pk)
 
@@ -214,19 +215,22 @@ def _accept_and_load(ask: Ask) -> tuple[Accepted, turns.Run | None]:
 async def _notify_accepted(ask: Ask, accepted: Accepted) -> None:
     generation = accepted.generation
     conversation = accepted.prompt.conversation
-    temporary = {"temporary": True} if conversation.temporary else {}
+    more: dict[str, Any] = {"temporary": True} if conversation.temporary else {}
+    if accepted.position:
+        more["queue"] = accepted.position
     await notify_conversation(
         ask.user.pk,
         conversation.pk,
         "created" if accepted.is_new_conversation else "updated",
         title=conversation.title,
-        **temporary,
+        **more,
         running=str(generation.pk),
         message=str(generation.message_id),
     )
 
 
-async def _stop_queued(generation: Generation) -> bool:
+async def remove_queued(generation: Generation) -> bool:
+    """Take a generation out of its queue. Return False if it does not wait any more."""
     if generation.status != Status.QUEUED:
         return False
     end = End.of([], Status.STOPPED)
@@ -238,7 +242,13 @@ async def _stop_queued(generation: Generation) -> bool:
             return False
     except (Fenced, LogClosed, EventsExpired):
         return False  # It was claimed, or has ended, a moment ago.
-    await notify_conversation(generation.owner_id, generation.conversation_id, "updated")
+    waiting = Generation.objects.queued().filter(conversation_id=generation.conversation_id)
+    await notify_conversation(
+        generation.owner_id,
+        generation.conversation_id,
+        "updated",
+        queue=await in_database(waiting.count),
+    )
     return True
 
 

@@ -161,9 +161,14 @@ def _check_form(ask: Ask) -> None:
         raise BadRequest(f"An idempotency key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
     if ask.answer_id:
         return
-    if not ask.text.strip():
+    check_text(ask.text)
+
+
+def check_text(text: str) -> None:
+    """Raise BadRequest or PromptTooLong for what is no prompt."""
+    if not text.strip():
         raise BadRequest("text: an empty prompt cannot be answered.")
-    size, limit = len(ask.text.encode()), chat_settings().max_prompt_bytes
+    size, limit = len(text.encode()), chat_settings().max_prompt_bytes
     if size > limit:
         raise PromptTooLong(f"The prompt has {size} bytes; at most {limit} are taken.")
 

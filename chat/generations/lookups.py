@@ -27,7 +27,8 @@ SELECT
 """  # noqa: S608 - our own names
 _ACTIVE = (
     f"SELECT id, status FROM {_GENERATIONS} "  # noqa: S608
-    f"WHERE conversation_id = %s AND status IN ('{Status.QUEUED}', '{Status.RUNNING}') ORDER BY id"
+    f"WHERE conversation_id = %s AND status IN ('{Status.QUEUED}', '{Status.RUNNING}') "
+    "ORDER BY message_id"
 )
 _LOCK = f"SELECT 1 FROM {_CONVERSATIONS} WHERE id = %s FOR UPDATE"  # noqa: S608
 
@@ -52,7 +53,7 @@ def standing(user_id: Any, *, key: str, limit: int, since: datetime) -> Standing
 
 
 def active_in(conversation_id: UUID) -> list[tuple[UUID, str]]:
-    """Return id and status of what runs or waits in a conversation, oldest first."""
+    """Return id and status of what runs or waits in a conversation, in their order."""
     with connection.cursor() as cursor:
         cursor.execute(_ACTIVE, [to_column(conversation_id)])
         return [(from_column(pk), status) for pk, status in cursor.fetchall()]

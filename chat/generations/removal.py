@@ -70,14 +70,14 @@ async def purge_deleted() -> int:
 
 
 async def _stop_all(conversation_id: UUID) -> None:
-    # Newest first: a queued one must not start because the one before it was stopped.
+    # The last first: a queued one must not start because the one before it was stopped.
     for generation in await in_database(_active, conversation_id):
         await stop_generation(generation)
 
 
 def _active(conversation_id: UUID) -> list[Generation]:
     active = Generation.objects.active().filter(conversation_id=conversation_id)
-    return list(active.order_by("-id"))
+    return list(active.order_by("-message_id"))
 
 
 def _delete(user: "AbstractBaseUser", conversation_id: UUID) -> bool:

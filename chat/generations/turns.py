@@ -86,7 +86,7 @@ def begin_run(generation: Generation) -> Run:
 
 def claim_next(conversation_id: UUID, *, own: bool = True) -> Run | None:
     """
-    Claim the longest-waiting generation of a conversation, unless one runs there already.
+    Claim the first in the queue of a conversation, unless one runs there already.
 
     Without ``own`` it is nobody's yet: whoever is to run it has to claim it.
     """
@@ -190,6 +190,8 @@ def stop_queued(generation_id: UUID) -> bool:
     what it followed: the model is not told of a prompt that was withdrawn.
     """
     queued = Generation.objects.queued().filter(pk=generation_id)
+    for conversation_id in queued.values_list("conversation_id", flat=True):
+        lookups.lock(conversation_id)  # Nobody puts it in another place meanwhile.
     if not queued.update(status=Status.STOPPED, ended_at=timezone.now(), cursor=1):
         return False
     answer = Message.objects.select_related("parent").get(generation=generation_id)

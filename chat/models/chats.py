@@ -297,4 +297,4 @@ class Generation(models.Model):
         if self.status != self.Status.QUEUED:
             return 0
         queued = Generation.objects.queued().filter(conversation_id=self.conversation_id)
-        return queued.filter(pk__lte=self.pk).count()
+        return queued.filter(message_id__lte=self.message_id).count()

@@ -37,6 +37,17 @@ class FoundQuerySet(models.QuerySet[M]):
             step = parents[step]
         return found
 
+    def newest_kept(self) -> UUID | None:
+        """Return the newest one, other than prompts that were taken out of a queue."""
+        taken = self.filter(generation__status="stopped", generation__started_at=None)
+        parents: dict[UUID, UUID | None] = dict(self.order_by("id").values_list("id", "parent_id"))
+        left = list(parents)
+        while len(left) > 1 and taken.filter(pk=left[-1]).exists():
+            prompt = parents[left.pop()]
+            if left[-1] == prompt:
+                left.pop()
+        return left[-1] if left else None
+
     def snippets(self, conversations: Iterable[UUID], words: Words) -> dict[UUID, list[Part]]:
         """
         Return what stands around the words in the newest message that has them.

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chat.models import Conversation, Message
+from chat.models import Conversation, Generation, Message
 
 WINDOW = 100  # Messages; "show earlier" adds as many again.
 MAX_WINDOWS = 1000
@@ -34,4 +34,17 @@ def branch_of(
     """
     branch = conversation.messages.branch(leaf, limit=limit + 1)
     rows = conversation.messages.filter(pk__in=branch[:limit]).exclude(role=Message.Role.SYSTEM)
-    return list(rows.order_by("id").select_related("generation")), len(branch) > limit
+    messages = list(rows.order_by("id").select_related("generation"))
+    if leaf is None and messages and _was_taken_back(messages[-1]):
+        kept = conversation.messages.newest_kept()
+        return branch_of(conversation, limit=limit, leaf=kept or messages[-1].pk)
+    return messages, len(branch) > limit
+
+
+def _was_taken_back(message: Message) -> bool:
+    generation: Generation | None = getattr(message, "generation", None)
+    return (
+        generation is not None
+        and generation.status == Generation.Status.STOPPED
+        and generation.started_at is None
+    )

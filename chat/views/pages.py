@@ -119,7 +119,8 @@ def _render(
         "draft": request.POST.get("text", "") if error else "",
         "send_key": secrets.token_hex(16),
         "temporary": temporary,
-        "page_config": page_config(conversation, temporary=temporary),
+        "page_config": page_config(conversation, temporary=temporary)
+        | {"user": str(request.user.pk)},
         **sidebar(request),
     }
     return render(request, "chat/chat.html", context, status=error.status if error else 200)

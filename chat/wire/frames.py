@@ -31,6 +31,7 @@ def unchanged(text: str) -> str:
 Text = Annotated[StrictStr, AfterValidator(clean_text)]
 Key = Annotated[StrictStr, AfterValidator(unchanged), Field(min_length=1, max_length=128)]
 Name = Annotated[Text, Field(max_length=200)]
+Place = Annotated[StrictInt, Field(ge=1, le=1000)]
 Cursor = Annotated[StrictInt, Field(ge=0, le=2**53)]
 
 
@@ -91,13 +92,37 @@ class Stop(Frame):
     generation: UUID
 
 
+class Change(Frame):
+    """Give a prompt that waits another text, or another place in the queue, from 1 on."""
+
+    type: Literal["change"]
+    generation: UUID
+    text: Text | None = None
+    place: Place | None = None
+
+
+class SendNow(Frame):
+    """Make a prompt that waits the next one, and stop the answer that is being written."""
+
+    type: Literal["send_now"]
+    generation: UUID
+
+
+class Withdraw(Frame):
+    """Take a prompt out of the queue. Unlike ``stop``, refused when it waits no longer."""
+
+    type: Literal["withdraw"]
+    generation: UUID
+
+
 class Ping(Frame):
     """Ask for a ``pong``."""
 
     type: Literal["ping"]
 
 
-ClientFrame = Send | Regenerate | Follow | Unfollow | Stop | Ping
+QueueFrame = Change | SendNow | Withdraw
+ClientFrame = Send | Regenerate | Follow | Unfollow | Stop | Change | SendNow | Withdraw | Ping
 
 _adapter: TypeAdapter[ClientFrame] = TypeAdapter(
     Annotated[ClientFrame, Field(discriminator="type")]
@@ -123,7 +148,10 @@ def explain(errors: Any) -> str:
 
 
 # Parts of an error's location that name our own types, not the client's fields.
-PATH_NOISE = {"send", "regenerate", "follow", "unfollow", "stop", "ping", "body", "payload"}
+PATH_NOISE = {
+    *("send", "regenerate", "follow", "unfollow", "stop", "change", "send_now", "withdraw", "ping"),
+    *("body", "payload"),
+}
 
 
 def json_schema() -> dict[str, Any]:

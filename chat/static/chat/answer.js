@@ -77,6 +77,7 @@ export class Answer extends EventTarget {
 
   #take(kind, data) {
     if (kind === "started") {
+      this.dispatchEvent(new CustomEvent("placed", { detail: data.message }));
       if (this.phase === "queued") this.#leaveQueue();
       this.phase = "thinking";
       announce("Assistant is answering");
@@ -184,7 +185,14 @@ export class Answer extends EventTarget {
   #finish(kind, data) {
     if (this.waiting && this.live) this.#paint();
     if (data.length !== this.length) this.article.dataset.incomplete = "true";
+    // A prompt that was taken out of the queue is on no page any more.
+    this.neverBegan = kind === "stopped" && this.phase === "queued";
     this.phase = kind;
+    if (this.neverBegan) {
+      this.#end(kind);
+      this.dispatchEvent(new Event("ended"));
+      return;
+    }
     this.settle().then(() => {
       const answer = this.part(".answer")?.innerText.trim();
       const error = this.part(".message-error p")?.innerText;

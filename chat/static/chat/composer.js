@@ -1,6 +1,7 @@
 // The prompt: grows, sends, stops, and keeps what was typed.
 
-import { config, find } from "./page.js";
+import { Drafts } from "./drafts.js";
+import { find } from "./page.js";
 
 const touch = matchMedia("(hover: none) and (pointer: coarse)");
 
@@ -27,7 +28,7 @@ export class Composer extends EventTarget {
     this.sendHint = this.hint.textContent;
     if (touch.matches) this.hint.hidden = true;
     else this.area.setAttribute("enterkeyhint", "send");
-    this.#restore();
+    this.drafts = new Drafts(this.area);
     this.#changed();
   }
 
@@ -86,33 +87,12 @@ export class Composer extends EventTarget {
     this.button.setAttribute("aria-disabled", String(!filled && !this.running));
     this.queue.hidden = !(this.running && filled);
     this.#grow();
-    this.#keep();
+    this.drafts?.keep();
   }
 
   #grow() {
     if (CSS.supports("field-sizing", "content")) return; // The style sheet does it.
     this.area.style.height = "auto";
     this.area.style.height = `${this.area.scrollHeight}px`;
-  }
-
-  get #draft() {
-    return `draft:${config.conversation ?? "new"}`;
-  }
-
-  #keep() {
-    try {
-      if (this.area.value) sessionStorage.setItem(this.#draft, this.area.value);
-      else sessionStorage.removeItem(this.#draft);
-    } catch {
-      // Storage may be forbidden or full; the text is still in the field.
-    }
-  }
-
-  #restore() {
-    try {
-      this.area.value ||= sessionStorage.getItem(this.#draft) ?? "";
-    } catch {
-      // As above.
-    }
   }
 }

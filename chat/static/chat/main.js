@@ -5,6 +5,7 @@ import { prepareDrawer } from "./drawer.js";
 import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
 import { Presence } from "./presence.js";
+import { Queue } from "./queue.js";
 import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
@@ -19,6 +20,7 @@ const keeping = new Keeping(sidebar);
 const presence = new Presence(sidebar);
 const composer = new Composer();
 const transcript = new Transcript();
+const queue = new Queue(composer);
 const pending = new Map(); // By frame id: what was asked for and not yet answered.
 let greeted = false;
 let shown = location.pathname; // A popstate that only changes the fragment stays on the page.
@@ -66,6 +68,7 @@ function accepted(frame) {
   pending.delete(frame.id);
   if (!config.conversation) enter(frame.conversation);
   transcript.accept(entry.turn, frame);
+  if (frame.position) queue.read();
   flush();
 }
 
@@ -76,6 +79,7 @@ function enter(id) {
   history.pushState(null, "", address);
   shown = address;
   composer.form.action = address;
+  composer.drafts.keep();
   sidebar.mark(id);
   find("temporary").hidden = true;
   const more = find("topbar-more");
@@ -141,6 +145,7 @@ function changed(frame) {
     find("page-title").textContent = frame.title;
     document.title = frame.title;
   }
+  if ("queue" in frame || "running" in frame) queue.read();
   if (frame.message) setTimeout(() => catchUpWith(frame.message), LATE);
 }
 
@@ -151,6 +156,7 @@ function catchUpWith(message) {
 async function resync() {
   try {
     const fresh = await transcript.resync();
+    queue.read();
     if (fresh) sidebar.replaceBy(fresh.getElementById("listed"));
     presence.look();
   } catch {
@@ -165,6 +171,7 @@ function hello({ running }) {
   sidebar.setRunning(new Set(running.map((item) => item.conversation)));
   transcript.active.forEach(follow);
   flush();
+  queue.read();
   if (greeted) resync();
   greeted = true;
 }
@@ -194,9 +201,13 @@ socket.addEventListener("frame", ({ detail }) => handlers[detail.type]?.(detail)
 socket.addEventListener("state", ({ detail }) => showState(detail));
 transcript.addEventListener("follow", ({ detail }) => follow(detail));
 transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
+transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
 composer.addEventListener("send", ({ detail }) => send(detail));
 composer.addEventListener("stop", stop);
+queue.addEventListener("changed", ({ detail }) => {
+  if (!transcript.arrange(detail)) transcript.resync().then(() => transcript.arrange(detail), () => {});
+});
 addEventListener("popstate", () => location.pathname !== shown && location.reload());
 find("examples").addEventListener("click", (event) => {
   const example = event.target.closest("button");

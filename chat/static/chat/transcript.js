@@ -6,7 +6,7 @@ import { Scroll } from "./scroll.js";
 
 const AGAIN = 2000;
 
-/** Events: "activity", "follow" (detail: an Answer), "regenerate" (detail: an article). */
+/** Events: "activity", "stale" (to be read again), "follow" (detail: an Answer), "regenerate" (detail: an article). */
 export class Transcript extends EventTarget {
   constructor() {
     super();
@@ -76,6 +76,41 @@ export class Transcript extends EventTarget {
     this.#activity();
   }
 
+  /**
+   * Take over the order of what waits: it is shown in the rail, and not here before it runs.
+   * Return false if something of it is not on the page.
+   */
+  arrange(items) {
+    const waiting = new Set(items.map((item) => item.generation));
+    for (const article of this.list.querySelectorAll(".waits")) article.classList.remove("waits");
+    for (const answer of this.active) {
+      // Taken back elsewhere: its end is on the way, and shows nothing any more.
+      if (answer.phase === "queued" && !waiting.has(answer.generation)) mark(answer.article, "waits");
+    }
+    let whole = true;
+    for (const item of items) {
+      const answer = this.answers.get(item.generation);
+      const article = this.#article(item.answer);
+      const prompt = this.#article(item.message);
+      if (answer && answer.phase !== "queued") continue; // It has begun since this was read.
+      if (article && prompt) {
+        prompt.querySelector(".bubble").textContent = item.text;
+        mark(article, "waits");
+      }
+      if (!answer || !article || !prompt) {
+        whole = false;
+        continue;
+      }
+      answer.article = article;
+      article.dataset.generation = item.generation;
+      answer.position = item.place;
+      this.answers.delete(item.generation);
+      this.answers.set(item.generation, answer); // They stand in the order of the queue.
+    }
+    this.#activity();
+    return whole;
+  }
+
   /** Read the page again and take over what differs: the way back after any time away. */
   async resync() {
     const address = location.pathname + location.search;
@@ -108,6 +143,8 @@ export class Transcript extends EventTarget {
       else this.list.prepend(theirs);
       return theirs;
     }
+    const bubble = ours.querySelector(".bubble");
+    if (bubble) bubble.textContent = theirs.querySelector(".bubble").textContent;
     const same = ours.dataset.status === theirs.dataset.status && !ours.dataset.unsettled;
     if (this.#answerOf(ours) || same) return ours;
     ours.replaceWith(theirs);
@@ -136,17 +173,29 @@ export class Transcript extends EventTarget {
     answer.addEventListener("changed", () => this.#activity());
     answer.addEventListener("ended", () => {
       this.answers.delete(answer.generation);
+      if (answer.neverBegan) remove(answer.article);
       this.scroll.grown();
       this.#activity();
     });
+    answer.addEventListener("placed", ({ detail }) => this.#place(answer, detail));
     answer.addEventListener("begun", () => {
       const prompt = answer.article.previousElementSibling;
+      unmark(answer.article, "waits");
       if (this.scroll.pinned && prompt) this.scroll.showPrompt(prompt);
     });
     answer.addEventListener("lost", () => {
       setTimeout(() => this.dispatchEvent(new CustomEvent("follow", { detail: answer })), AGAIN);
     });
     return answer;
+  }
+
+  /** Its prompt was put in another place just before it began: see docs/protocol.md, Queue. */
+  #place(answer, message) {
+    const article = this.#article(message);
+    if (!article || article === answer.article) return;
+    answer.article = article;
+    article.dataset.generation = answer.generation;
+    this.dispatchEvent(new Event("stale"));
   }
 
   #activity() {
@@ -192,4 +241,22 @@ function identify(article, id) {
   const heading = article.querySelector("h2");
   heading.id = `h-${id}`;
   article.setAttribute("aria-labelledby", heading.id);
+}
+
+/** Of a turn: its answer, and its prompt if it has none besides. */
+function turnOf(article) {
+  const prompt = article.previousElementSibling;
+  return prompt?.classList.contains("user") ? [prompt, article] : [article];
+}
+
+function mark(article, name) {
+  for (const part of turnOf(article)) part.classList.add(name);
+}
+
+function unmark(article, name) {
+  for (const part of turnOf(article)) part.classList.remove(name);
+}
+
+function remove(article) {
+  for (const part of turnOf(article)) part.remove();
 }
