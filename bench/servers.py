@@ -112,6 +112,7 @@ def product_environment(site: Site) -> dict[str, str]:
     return site.environment | {
         "CHAT_DATA_DIR": str(site.directory),
         "CHAT_MODEL": "openai:bench:250@50",
+        "CHAT_TITLES": "off",
         "CHAT_MESSAGES_PER_MINUTE": "1000000",
         **{f"CHAT_MAX_{name}": "10000" for name in limits},
     }

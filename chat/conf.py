@@ -23,6 +23,8 @@ class ChatSettings:
     model: str = ""
     models: Mapping[str, Any] = field(default_factory=dict)
     agents: Mapping[str, Any] = field(default_factory=dict)
+    titles: bool = True
+    title_model: str = ""
     system_prompt: str = "You are a helpful assistant."
     context_tokens: int = 8192
     open_dialects: bool = False

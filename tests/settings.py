@@ -8,6 +8,8 @@ import tempfile
 if "CHAT_DATA_DIR" not in os.environ:
     folder = os.environ["CHAT_DATA_DIR"] = tempfile.mkdtemp(prefix="chat-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+# Requests at the model server are counted; tests of titles turn them on.
+os.environ.setdefault("CHAT_TITLES", "off")
 os.environ.setdefault("SECRET_KEY", "a secret for tests, long enough for the checks to accept it!")
 
 from chatsite.settings import *  # noqa: F403

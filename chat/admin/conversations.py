@@ -71,6 +71,8 @@ class ConversationAdmin(ChatAdmin[Conversation]):
     def save_model(
         self, request: HttpRequest, obj: Conversation, form: "ModelForm[Conversation]", change: bool
     ) -> None:
+        if "title" in form.changed_data:
+            obj.title_is_first_words = False
         super().save_model(request, obj, form, change)
         _tell_owner(obj, "updated" if change else "created", title=obj.title)
 

@@ -216,7 +216,8 @@ def _new_prompt(ask: Ask, conversation_id: UUID | None) -> Message:
         parent = _find_parent(ask, conversation)
         if not conversation.title:
             conversation.title = told.title_from(ask.text)
-            conversation.save(update_fields=["title"])
+            conversation.title_is_first_words = _may_be_named(ask, conversation)
+            conversation.save(update_fields=["title", "title_is_first_words"])
     return Message(conversation=conversation, parent=parent, role=Message.Role.USER, text=ask.text)
 
 
@@ -236,8 +237,14 @@ def _new_conversation(ask: Ask, first_words: str) -> Conversation:
         temporary=ask.temporary,
         deleted_at=end_of_temporary() if ask.temporary else None,
     )
+    conversation.title_is_first_words = _may_be_named(ask, conversation)
     Conversation.objects.bulk_create([conversation])
     return conversation
+
+
+def _may_be_named(ask: Ask, conversation: Conversation) -> bool:
+    """Whether a model may give it a title: not what is in no list, or named by its client."""
+    return not conversation.temporary and conversation.client_id is None and ask.history is None
 
 
 def _told_prompt(ask: Ask, history: Sequence[told.Turn]) -> tuple[Message, list[Message], bool]:

@@ -20,7 +20,7 @@ from chat.errors import ChatError, EventsExpired, Fenced, LogClosed, StorageFail
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
 from chat.failpoints import reach
-from chat.generations import turns
+from chat.generations import titles, turns
 from chat.generations.end import End, Facts, Status, text_of, was_shown
 from chat.generations.notify import notify_conversation
 from chat.generations.progress import save_progress
@@ -225,6 +225,7 @@ class InlineEngine:
         following = await self._record_end(run, status, writer.facts(error), claim)
         for table in (self._writers, self._finishers, self._active, self._ends):
             table.pop(run.generation_id, None)
+        titles.make_later(run, status)
         if following is None:
             news = {"running": None, "ended": str(status)}
             await notify_conversation(run.owner_id, run.conversation_id, "updated", **news)

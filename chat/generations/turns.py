@@ -40,6 +40,7 @@ class Run:
     system: str | None = None  # What the conversation itself tells the model; None: the site's.
     options: Mapping[str, Any] = field(default_factory=dict)
     agent: str = ""  # Who answers instead of the model by itself.
+    is_untitled: bool = False  # Its conversation has no title but its first words.
     first_sequence: int = 0  # Of its steps.
     saved_text: str = ""  # Of an earlier writer, as far as it was saved apart from the log.
     stored: Sequence[Event] = ()  # What the log has of it already.
@@ -70,6 +71,7 @@ def load_run(generation: Generation) -> Run:
         system=system,
         options=generation.options or {},
         agent=generation.agent,
+        is_untitled=generation.conversation.title_is_first_words,
         first_sequence=steps.first_sequence(generation) if generation.agent else 0,
         saved_text=generation.message.text,
     )
@@ -94,7 +96,7 @@ def claim_next(conversation_id: UUID, *, own: bool = True) -> Run | None:
     active = lookups.active_in(conversation_id)
     if not active or any(status == Status.RUNNING for _, status in active):
         return None
-    generation = Generation.objects.get(pk=active[0][0])
+    generation = Generation.objects.select_related("conversation").get(pk=active[0][0])
     generation.status = Status.RUNNING
     generation.started_at = timezone.now()
     if own:

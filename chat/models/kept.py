@@ -130,6 +130,8 @@ class KeptConversation(models.Model):
     # Defaults are the database's too: until they end, older processes do not know the columns.
     temporary = models.BooleanField(_("temporary"), default=False, db_default=False, editable=False)
     deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True, editable=False)
+    # Nobody has given it a title yet, so a model may.
+    title_is_first_words = models.BooleanField(default=False, db_default=False, editable=False)
     # When its owner last had it before their eyes.
     read_at = models.DateTimeField(_("read"), default=timezone.now, null=True, editable=False)
     # Each on a line of its own, before and after it a line break; empty without any.

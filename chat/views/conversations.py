@@ -170,6 +170,9 @@ def _columns(conversation: Conversation, changes: dict[str, Any]) -> Iterator[tu
                 yield "read_at", F("created_at") if value else now
             case "open":
                 yield "deleted_at", end_of_temporary(closed=not value)
+            case "title":
+                yield "title", value
+                yield "title_is_first_words", False
             case _:
                 yield name, value
 

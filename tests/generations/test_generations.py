@@ -41,12 +41,12 @@ class GenerationCase:
             override_settings(
                 OPENAI_BASE_URL=cls.upstream.base_url,
                 OPENAI_API_KEY="k",
-                CHAT={"MAX_RUNNING_PER_USER": 99, "EVENT_LOG": cls.event_log},
+                CHAT={"MAX_RUNNING_PER_USER": 99, "EVENT_LOG": cls.event_log, "TITLES": False},
             )
         )
 
     def chat(self, **keys):
-        return override_settings(CHAT={"EVENT_LOG": self.event_log} | keys)
+        return override_settings(CHAT={"EVENT_LOG": self.event_log, "TITLES": False} | keys)
 
     def setUp(self):
         self.user = get_user_model().objects.create_user("ann")
