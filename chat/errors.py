@@ -111,6 +111,17 @@ class RateLimited(ChatError):
     retryable = True
 
 
+class BudgetSpent(ChatError):
+    """Nothing is left of a budget. ``retry_after`` is until it is renewed; None if never."""
+
+    code = "budget_spent"
+    status = 429
+    retryable = True
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "retryable": self.retry_after is not None}
+
+
 class Overloaded(ChatError):
     """The site cannot take this now: too many readers, or its database is busy."""
 
