@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 
+from chat.database import in_transaction
 from chat.errors import BudgetSpent
 from chat.eventlog import event_log
 from chat.events import EventKind
@@ -88,6 +89,9 @@ class BudgetsWhileAnswering(GenerationCase, TransactionTestCase):
         self.assertLess(usage.tokens_of(len(text)), 60 + 200)
         with self.assertRaises(BudgetSpent):
             await self.start()
+        self.assertTrue(await Spending.objects.aexists())
+        await in_transaction(budgets.sweep)
+        self.assertFalse(await Spending.objects.aexists())
 
     async def test_a_soft_limit_warns_once_and_the_answer_goes_on(self):
         await self.abudget(10_000, soft_percent=1)
