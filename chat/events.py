@@ -15,6 +15,7 @@ class EventKind(StrEnum):
 
     STARTED = "started"
     STEP = "step"
+    NOTICE = "notice"
     REASONING = "reasoning"
     DELTA = "delta"
     DONE = "done"

@@ -19,7 +19,7 @@ from chat.errors import (
     QueueFull,
     RateLimited,
 )
-from chat.generations import told
+from chat.generations import budgets, told
 from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
 from chat.models import Conversation, Generation, Message
@@ -94,7 +94,7 @@ def accept(ask: Ask) -> Accepted:
     A unit for `in_transaction()`, to be tried again on IntegrityError: the same
     key was committed a moment ago, and will be found.
     Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong,
-    IdempotencyConflict, QueueFull or RateLimited; nothing is saved then.
+    IdempotencyConflict, QueueFull, RateLimited or BudgetSpent; nothing is saved then.
     """
     _check_form(ask)
     now = timezone.now()
@@ -108,6 +108,7 @@ def accept(ask: Ask) -> Accepted:
     conversation = prompt.conversation
     active = 0 if is_new_conversation else len(active_in(conversation.pk))
     _check_room(active, found.running)
+    budgets.check(ask.user.pk, ask.model or conversation.model or ask.default_model)
     generation = _add_rows(ask, prompt, above, is_queued=active > 0)
     if not is_new_conversation:
         Conversation.objects.filter(pk=conversation.pk).update(**used_now(conversation))

@@ -16,7 +16,7 @@ from django.utils import timezone
 from chat.conf import chat_settings
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
-from chat.generations import lookups, steps, timing
+from chat.generations import lookups, steps, timing, usage
 from chat.generations.end import End
 from chat.generations.history import history_before, split_system
 from chat.generations.workers import worker_id
@@ -171,6 +171,7 @@ def end_run(run: Run, end: End) -> bool:
         if run.agent:
             steps.close(run.generation_id, facts.steps, text=end.text)
         timing.save(run.generation_id, facts.marks, length=len(end.text))
+        usage.add(run, end)
     return bool(changed) or owned.filter(status=end.status, cursor=end.cursor).exists()
 
 

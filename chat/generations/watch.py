@@ -21,7 +21,7 @@ from chat.database import in_database, in_transaction
 from chat.drain import is_draining
 from chat.errors import ChatError
 from chat.failpoints import reach
-from chat.generations import turns, workers
+from chat.generations import budgets, turns, workers
 from chat.generations.end import Status
 from chat.generations.engine import engine
 
@@ -181,6 +181,7 @@ class Watcher:
             await asyncio.sleep(PURGE_SECONDS)
             try:
                 await purge_deleted()
+                await in_transaction(budgets.sweep)
             except ChatError:
                 continue
             except Exception:

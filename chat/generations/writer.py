@@ -14,11 +14,14 @@ from chat.conf import chat_settings
 from chat.errors import AnswerTooLong, GenerationTimeout
 from chat.eventlog import BaseEventLog
 from chat.events import EventKind
+from chat.generations.budgets import Guard, guard
 from chat.generations.end import Facts, as_chat_error
 from chat.generations.journal import Journal
 from chat.generations.timing import Marks
 from chat.generations.turns import Run
 from chat.text import split_text
+
+BUDGET = "budget"  # Why an answer ended whose budget was spent meanwhile.
 
 
 class Writer:
@@ -38,6 +41,7 @@ class Writer:
         self._usage: dict[str, int] | None = None
         self._journal: Journal | None = None
         self._marks = Marks()
+        self._guard: Guard | None = None
 
     async def write(self, *, has_started: bool = False) -> None:
         """Write the answer to its natural end. Raise a ChatError when there is none."""
@@ -47,9 +51,12 @@ class Writer:
             await self._add(EventKind.STARTED, **run.started)
         try:
             async with asyncio.timeout(settings.max_generation_seconds):
+                self._guard = await guard(run)
                 async with aclosing(self._answer(settings.system_prompt)) as pieces:
                     async for piece in pieces:
                         await self._take(piece, settings.max_answer_bytes)
+                        if self._guard and await self._is_spent(self._guard, piece):
+                            break
                 await self.log.flush(run.generation_id)
         except TimeoutError:
             raise GenerationTimeout from None
@@ -81,6 +88,15 @@ class Writer:
             self._first_delta_at = self._first_delta_at or timezone.now()
         self._finish_reason = piece.finish_reason or self._finish_reason
         self._usage = dict(piece.usage) if piece.usage else self._usage
+
+    async def _is_spent(self, guard: Guard, piece: Piece) -> bool:
+        is_spent = guard.count(piece)
+        for notice in guard.notices():
+            await self._add(EventKind.NOTICE, **notice)
+        if not is_spent or self._finish_reason:
+            return False
+        self._finish_reason = BUDGET
+        return True
 
     def _measure(self, part: str, max_bytes: int) -> None:
         self._bytes += len(part.encode())

@@ -2,6 +2,7 @@
 
 from chat.models.annotations import Annotation, AnnotationQuerySet
 from chat.models.api_keys import ApiKey, ApiKeyQuerySet
+from chat.models.budgets import Budget, Price
 from chat.models.chats import (
     Conversation,
     ConversationQuerySet,
@@ -13,23 +14,28 @@ from chat.models.chats import (
 from chat.models.logs import StoredEvent, Timing, Worker
 from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
+from chat.models.usage import Spending, Usage
 
 __all__ = [
     "Annotation",
     "AnnotationQuerySet",
     "ApiKey",
     "ApiKeyQuerySet",
+    "Budget",
     "Conversation",
     "ConversationQuerySet",
     "Generation",
     "GenerationQuerySet",
     "Message",
     "MessageQuerySet",
+    "Price",
     "Share",
     "ShareQuerySet",
+    "Spending",
     "Step",
     "StepQuerySet",
     "StoredEvent",
     "Timing",
+    "Usage",
     "Worker",
 ]

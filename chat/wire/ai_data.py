@@ -48,6 +48,8 @@ def _encode(event: Event) -> str:
             return _line("g", event.data["text"])
         case EventKind.STEP:
             return f'2:[{{"type":"step","step":{event.json}}}]\n'
+        case EventKind.NOTICE:
+            return f'2:[{{"type":"notice","notice":{event.json}}}]\n'
         case EventKind.FAILED | EventKind.INTERRUPTED:
             reason = reason_of(event)
             assert reason is not None  # Of these two there is one.

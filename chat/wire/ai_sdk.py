@@ -26,6 +26,7 @@ SYNONYMS = {
     "safety": "content-filter",
     "max_tokens": "length",
     "max_length": "length",
+    "budget": "length",
     "tool_calls": "tool-calls",
     "function_call": "tool-calls",
     "eos": "stop",
@@ -100,6 +101,8 @@ class ChunkEncoder:
                 )
             case EventKind.STEP:
                 return _step(event)
+            case EventKind.NOTICE:
+                return f'{{"type":"data-notice","data":{event.json},"transient":true}}'
             case EventKind.DONE:
                 return _chunk(
                     "finish",

@@ -20,13 +20,19 @@ PADDED_LENGTH = 2048
 
 FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 # What other providers say, in this dialect's words. Any other end is a natural one.
-SYNONYMS = {"max_tokens": "length", "max_length": "length", "safety": "content_filter"}
+SYNONYMS = {
+    "max_tokens": "length",
+    "max_length": "length",
+    "budget": "length",
+    "safety": "content_filter",
+}
 CODES = {
     "not_authenticated": "invalid_api_key",
     "unknown_model": "model_not_found",
     "unknown_agent": "model_not_found",
     "upstream_model_not_found": "model_not_found",
     "context_too_long": "context_length_exceeded",
+    "budget_spent": "insufficient_quota",
     "rate_limited": "rate_limit_exceeded",
     "upstream_rate_limited": "rate_limit_exceeded",
 }

@@ -2,11 +2,13 @@
 
 import re
 import signal
+import time
 
 import httpx
 import openai
 import pytest
 
+from chat.generations.rates import LIFE_SECONDS
 from tests.guarantees.sites import WIDE_LIMITS, sign_up
 from tests.servers import DaphneSite, UvicornSite
 
@@ -105,3 +107,18 @@ def test_a_server_that_ends_lets_an_answer_end_first(serve, kind):
     chunks = list(answer)
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert site.wait() == 0
+
+
+def test_a_budget_cuts_a_running_answer_and_refuses_the_next(serve):
+    site, _, client = serve()
+    budget = "from chat.models import Budget; Budget.objects.create(name='Lab', amount=60)"
+    site.manage("shell", "-c", budget)
+    time.sleep(LIFE_SECONDS)  # By then every process knows of it.
+    *chunks, last = list(stream(client, "infinite@200"))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert last.choices[0].finish_reason == "length"
+    with pytest.raises(openai.RateLimitError) as caught:
+        stream(client, "words:3")
+    assert caught.value.code == "insufficient_quota"
+    assert int(caught.value.response.headers["retry-after"]) >= 1
+    assert len(site.upstream.journal) == 1

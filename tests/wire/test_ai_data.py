@@ -7,7 +7,7 @@ from hypothesis import given
 from chat.errors import Draining
 from chat.events import EventKind
 from chat.wire import ai_data
-from tests.wire.test_ai_sdk import delta, log, pieces, step
+from tests.wire.test_ai_sdk import delta, log, notice, pieces, step
 
 LINE = re.compile(r"([0-9a-k]):(.*)\n")
 
@@ -40,6 +40,14 @@ class DataStreamTests(SimpleTestCase):
         assert lines(log(kind=EventKind.FAILED))[-1] == ("3", "It broke.")
         assert lines(log(kind=EventKind.INTERRUPTED))[-1][0] == "3"
         assert ai_data.LineEncoder.failure(Draining()).startswith('3:"The server is restarting.')
+
+    def test_a_notice_is_data_and_ends_nothing(self):
+        found = lines(log(notice(code="budget_low"), delta("a"), finish_reason="budget"))
+        assert found[1:3] == [
+            ("2", [{"type": "notice", "notice": {"code": "budget_low"}}]),
+            ("0", "a"),
+        ]
+        assert found[-1][1]["finishReason"] == "length"
 
     def test_a_stopped_answer_ends_as_others_do(self):
         usage = {"promptTokens": None, "completionTokens": None}

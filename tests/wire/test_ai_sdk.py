@@ -23,7 +23,7 @@ PLACE = {"conversation": "c", "generation": "g"}
 def log(*pieces, kind=EventKind.DONE, **end):
     """Return the events of an answer with these (kind, text) pieces; a step is (STEP, data)."""
     rows = [(EventKind.STARTED, {"model": "demo", "message": "m"})]
-    rows += [(k, told if k is EventKind.STEP else {"text": told}) for k, told in pieces]
+    rows += [(k, told if isinstance(told, dict) else {"text": told}) for k, told in pieces]
     if kind is EventKind.DONE:
         end = {"finish_reason": "stop", "usage": USAGE} | end
     if kind is EventKind.FAILED:
@@ -50,6 +50,10 @@ def reasoning(text):
 
 def step(**data):
     return EventKind.STEP, data
+
+
+def notice(**data):
+    return EventKind.NOTICE, data
 
 
 class Client:
@@ -207,3 +211,16 @@ class FrameTests(SimpleTestCase):
             "requestId": "r",
             "errorText": "No.",
         }
+
+
+class NoticeTests(SimpleTestCase):
+    def test_a_notice_passes_and_ends_nothing(self):
+        found = chunks(log(delta("a"), notice(code="budget_low"), delta("b")))
+        kinds = [chunk["type"] for chunk in found]
+        assert kinds.count("data-notice") == 1
+        assert "abort" not in kinds
+        assert {"type": "data-notice", "data": {"code": "budget_low"}, "transient": True} in found
+        assert [c["delta"] for c in found if c["type"] == "text-delta"] == ["a", "b"]
+
+    def test_an_answer_cut_by_a_budget_ends_as_one_of_full_length(self):
+        assert chunks(log(delta("a"), finish_reason="budget"))[-1]["finishReason"] == "length"

@@ -1,6 +1,7 @@
 // One answer while it is queued, thought about and written.
 
 import { announce, calm, config, copyText, duration, equipCode, fromTemplate, get, addressOf, parse } from "./page.js";
+import { toast } from "./toasts.js";
 
 const TERMINAL = new Set(["done", "stopped", "failed", "interrupted"]);
 const CALM_MS = 1000; // With reduced motion, the least time between two paints.
@@ -83,6 +84,8 @@ export class Answer extends EventTarget {
       announce("Assistant is answering");
     } else if (kind === "step") {
       if (data.name === "retry") this.phase = "retrying";
+    } else if (kind === "notice") {
+      toast(data.message, { id: `notice-${data.code}` });
     } else if (kind === "reasoning") {
       this.#think(data.text);
     } else if (kind === "delta") {

@@ -5,24 +5,64 @@ again can help. A message says what is wrong and how to mend it, and never holds
 provider's raw words.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
+from chat.errors.base import ChatError
+from chat.errors.model import (
+    AnswerTooLong,
+    ContextTooLong,
+    GenerationTimeout,
+    ModelError,
+    UpstreamAuth,
+    UpstreamError,
+    UpstreamModelNotFound,
+    UpstreamProtocol,
+    UpstreamRateLimited,
+    UpstreamRejected,
+    UpstreamReset,
+    UpstreamTimeout,
+    UpstreamTruncated,
+    UpstreamUnreachable,
+)
 
-class ChatError(Exception):
-    """Base class. Raise a subclass."""
-
-    code: ClassVar[str]
-    status: ClassVar[int] = 400
-    retryable: ClassVar[bool] = False
-    default_message: ClassVar[str] = ""
-
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(message or self.default_message)
-        self.retry_after = retry_after
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the error object of `docs/protocol.md`."""
-        return {"code": self.code, "message": str(self), "retryable": self.retryable}
+__all__ = [
+    "AnswerTooLong",
+    "BadRequest",
+    "BudgetSpent",
+    "ChatError",
+    "ContextTooLong",
+    "Draining",
+    "EventsExpired",
+    "Fenced",
+    "Forbidden",
+    "GenerationTimeout",
+    "IdempotencyConflict",
+    "InternalError",
+    "InvalidCursor",
+    "LogClosed",
+    "MethodNotAllowed",
+    "ModelError",
+    "NotAuthenticated",
+    "NotFound",
+    "Overloaded",
+    "PromptTooLong",
+    "QueueFull",
+    "RateLimited",
+    "StorageFailed",
+    "UnknownAgent",
+    "UnknownModel",
+    "UnsupportedParameter",
+    "UpstreamAuth",
+    "UpstreamError",
+    "UpstreamModelNotFound",
+    "UpstreamProtocol",
+    "UpstreamRateLimited",
+    "UpstreamRejected",
+    "UpstreamReset",
+    "UpstreamTimeout",
+    "UpstreamTruncated",
+    "UpstreamUnreachable",
+]
 
 
 class BadRequest(ChatError):
@@ -112,6 +152,17 @@ class RateLimited(ChatError):
     retryable = True
 
 
+class BudgetSpent(ChatError):
+    """Nothing is left of a budget. ``retry_after`` is until it is renewed; None if never."""
+
+    code = "budget_spent"
+    status = 429
+    retryable = True
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "retryable": self.retry_after is not None}
+
+
 class Overloaded(ChatError):
     """The site cannot take this now: too many readers, or its database is busy."""
 
@@ -190,111 +241,3 @@ class UnknownAgent(ChatError):
 
     code = "unknown_agent"
     status = 404
-
-
-class ModelError(ChatError):
-    """Base class for what ends a generation as ``failed``."""
-
-    status = 502
-    retryable = True
-
-
-class UpstreamUnreachable(ModelError):
-    """No connection: refused, no such host, TLS failure, connect timeout."""
-
-    code = "upstream_unreachable"
-    default_message = "The model server cannot be reached. Check its address and that it runs."
-
-
-class UpstreamTimeout(ModelError):
-    """No first token, or no further token, in the time allowed."""
-
-    code = "upstream_timeout"
-    status = 504
-    default_message = "The model stopped answering in time."
-
-
-class UpstreamReset(ModelError):
-    """The connection broke in mid-answer."""
-
-    code = "upstream_reset"
-    default_message = "The connection to the model broke. The text so far is kept."
-
-
-class UpstreamTruncated(ModelError):
-    """The stream ended cleanly but without a finish reason."""
-
-    code = "upstream_truncated"
-    default_message = "The model's answer ended before it was complete. The text so far is kept."
-
-
-class UpstreamProtocol(ModelError):
-    """What came is not an OpenAI-compatible event stream."""
-
-    code = "upstream_protocol"
-    default_message = "The model server answered in a form that cannot be read."
-
-
-class UpstreamError(ModelError):
-    """The provider reported an error of its own, before or during the answer."""
-
-    code = "upstream_error"
-    default_message = "The model server reported an error."
-
-
-class UpstreamRateLimited(ModelError):
-    """The provider refused the request for now."""
-
-    code = "upstream_rate_limited"
-    status = 429
-    default_message = "The model provider is refusing requests for now. Try again later."
-
-
-class UpstreamAuth(ModelError):
-    """The provider does not accept the configured key."""
-
-    code = "upstream_auth"
-    retryable = False
-    default_message = "The model provider refused the site's key. An administrator must set it."
-
-
-class UpstreamModelNotFound(ModelError):
-    """The provider does not know the model."""
-
-    code = "upstream_model_not_found"
-    retryable = False
-    default_message = "The model provider does not know this model. Choose another."
-
-
-class ContextTooLong(ModelError):
-    """The conversation does not fit the model."""
-
-    code = "context_too_long"
-    status = 400
-    retryable = False
-    default_message = "The conversation is too long for this model. Start a new one."
-
-
-class UpstreamRejected(ModelError):
-    """The provider refused the request for another reason; repeating it will not help."""
-
-    code = "upstream_rejected"
-    status = 400
-    retryable = False
-    default_message = "The model provider did not accept the request."
-
-
-class AnswerTooLong(ModelError):
-    """The answer passed ``MAX_ANSWER_BYTES``."""
-
-    code = "too_long"
-    retryable = False
-    default_message = "The answer grew past the limit of this site. The text so far is kept."
-
-
-class GenerationTimeout(ModelError):
-    """The answer took longer than ``MAX_GENERATION_SECONDS``."""
-
-    code = "generation_timeout"
-    status = 504
-    default_message = "The answer took longer than this site allows. The text so far is kept."
