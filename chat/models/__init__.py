@@ -11,6 +11,7 @@ from chat.models.chats import (
     MessageQuerySet,
 )
 from chat.models.logs import StoredEvent, Timing, Worker
+from chat.models.preferences import Preferences
 from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
 
@@ -25,6 +26,7 @@ __all__ = [
     "GenerationQuerySet",
     "Message",
     "MessageQuerySet",
+    "Preferences",
     "Share",
     "ShareQuerySet",
     "Step",
