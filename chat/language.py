@@ -53,7 +53,9 @@ MEANINGS = {
     "context_too_long": _("The conversation is too long for this model. Start a new one."),
     "upstream_rejected": _("The model provider did not accept the request."),
     "too_long": _("The answer grew past the limit of this site. The text so far is kept."),
-    "generation_timeout": _("The answer took longer than this site allows. The text is kept."),
+    "generation_timeout": _(
+        "The answer took longer than this site allows. The text so far is kept."
+    ),
 }
 
 

@@ -10,7 +10,8 @@ AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 RUN = """async () => {
   const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
   const { violations } = await axe.run(document, { runOnly: { type: "tag", values: tags } });
-  return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)}`));
+  const told = (id, { html }) => `${id}: ${html.slice(0, 160)}`;
+  return violations.flatMap(({ id, nodes }) => nodes.map((node) => told(id, node)));
 }"""
 
 
