@@ -44,31 +44,6 @@ def test_a_short_trouble_is_a_dot_and_what_went_on_is_said(page: Page, live_site
     judge(page, live_site)
 
 
-def test_a_long_one_is_told_once_and_its_end_too(
-    page: Page, context: BrowserContext, live_site: Site
-) -> None:
-    live_site.upstream.script(SCRIPT)
-    ask(page)
-    wait_until_writing(page)
-    page.evaluate(
-        """() => {
-          window.said = [];
-          const line = document.getElementById("connection");
-          const note = () => said.push(line.textContent);
-          new MutationObserver(note).observe(line, { childList: true });
-        }"""
-    )
-    context.set_offline(True)
-    drop_sockets(page)
-    expect(page.locator("#connection-dot")).to_have_attribute("data-state", "offline")
-    expect(page.locator("#offline")).to_contain_text("You are offline")
-    page.wait_for_timeout(2000)
-    assert page.evaluate("said") == ["You are offline"]
-    context.set_offline(False)
-    expect(page.locator("#offline")).to_be_hidden()
-    judge(page, live_site)
-
-
 def test_a_frozen_tab_catches_up(page: Page, context: BrowserContext, live_site: Site) -> None:
     live_site.upstream.script(SCRIPT)
     ask(page)
@@ -99,6 +74,14 @@ def test_a_page_out_of_the_cache_of_pages_connects_again(page: Page, live_site: 
     judge(page, live_site)
 
 
+LISTEN = """() => {
+  window.said = [];
+  const line = document.getElementById("connection");
+  const note = () => said.push(line.textContent);
+  new MutationObserver(note).observe(line, { childList: true });
+}"""
+
+
 @pytest.fixture
 def other_site(site_factory: Callable[..., Site]) -> Site:
     site = site_factory()
@@ -114,9 +97,13 @@ def test_a_server_that_is_killed_and_comes_back(chromium: Any, other_site: Site)
         other_site.upstream.script(SCRIPT)
         ask(page)
         wait_until_writing(page, "word20")
+        page.evaluate(LISTEN)
         other_site.kill()
         expect(page.locator("#connection-dot")).to_have_attribute("data-state", "connecting")
         expect(page.locator("#offline")).to_contain_text("cannot be reached")
+        page.wait_for_timeout(3000)
+        # However often it is tried again.
+        assert page.evaluate("said") == ["Reconnecting…"]
         other_site.start()
         expect(page.locator("#offline")).to_be_hidden(timeout=30_000)
         expect(page.locator(".message.assistant[aria-busy]")).to_have_count(0, timeout=30_000)

@@ -49,7 +49,9 @@ export class Connection {
     if (!this.greeted) return;
     for (const answer of running) this.lost.add(answer);
     this.waiting ??= setTimeout(() => this.#tellTrouble(), LASTS_MS);
+    // That the network is gone is no flicker: it is said at once, the banner comes if it lasts.
     if (this.isTold) this.#tellTrouble();
+    else if (this.state === "offline") this.#say(this.#name("offline"));
   }
 
   #tellTrouble() {
