@@ -23,8 +23,9 @@ class Announce(models.TextChoices):
 class PreferencesManager(models.Manager["Preferences"]):
     def of(self, user: "AbstractBaseUser | AnonymousUser") -> "Preferences":
         """Return what a user has chosen; of who has chosen nothing, the defaults, unsaved."""
-        found = self.filter(owner_id=user.pk).first() if user.is_authenticated else None
-        return found or Preferences(owner_id=user.pk)
+        if not user.is_authenticated:
+            return Preferences()
+        return self.filter(owner_id=user.pk).first() or Preferences(owner_id=str(user.pk))
 
 
 class Preferences(models.Model):

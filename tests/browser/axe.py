@@ -13,7 +13,9 @@ RUN = """async () => {
   const told = (id, { html }) => `${id}: ${html.slice(0, 160)}`;
   // An open menu lies above the page, beside the button that names it: it is in no landmark.
   const isMenu = (id, { html }) => id === "region" && / popover=/.test(html);
-  return violations.flatMap(({ id, nodes }) => nodes.filter((node) => !isMenu(id, node)).map((node) => told(id, node)));
+  return violations.flatMap(({ id, nodes }) => nodes
+    .filter((node) => !isMenu(id, node))
+    .map((node) => told(id, node)));
 }"""
 
 
