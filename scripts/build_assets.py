@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(BASE_DIR))
 SOURCES = ("package-lock.json", "package.json", "chat/static/chat/live.js")
 BUNDLE = BASE_DIR / "chat/static/chat/dist/live.js"
 STAMP = BUNDLE.with_name("built-from")
@@ -29,6 +30,7 @@ class NotBuilt(Exception):
 
 
 def main() -> int:
+    compile_words()
     wanted = fingerprint()
     if BUNDLE.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return 0
@@ -42,6 +44,16 @@ def main() -> int:
     STAMP.write_text(wanted)
     print("Built the page's scripts.")
     return 0
+
+
+def compile_words() -> None:
+    """Compile the translations: without them, pages are in English."""
+    try:
+        from scripts.translations import compile_all
+    except ImportError as exc:
+        print(f"The translations were not compiled: {exc}. Pages are in English.")
+        return
+    compile_all(BASE_DIR)
 
 
 def fingerprint() -> str:

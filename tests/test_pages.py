@@ -90,11 +90,11 @@ class ConversationPageTests(PageTestCase):
         parent = self.add_turn(conversation)
         address = reverse("chat:conversation", args=[conversation.pk])
         self.client.get(address)
-        with self.assertNumQueries(8):
+        with self.assertNumQueries(9):
             self.client.get(address)
         for _ in range(10):
             parent = self.add_turn(conversation, parent=parent)
-        with self.assertNumQueries(8):
+        with self.assertNumQueries(9):
             self.client.get(address)
 
     def test_a_running_answer_says_how_to_follow_it(self) -> None:

@@ -12,6 +12,7 @@ from chat.models.chats import (
     MessageQuerySet,
 )
 from chat.models.logs import StoredEvent, Timing, Worker
+from chat.models.preferences import Preferences
 from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
 from chat.models.usage import Spending, Usage
@@ -28,6 +29,7 @@ __all__ = [
     "GenerationQuerySet",
     "Message",
     "MessageQuerySet",
+    "Preferences",
     "Price",
     "Share",
     "ShareQuerySet",

@@ -1,14 +1,17 @@
 """Tags and filters of the chat's own pages."""
 
+import json
 from datetime import date, timedelta
+from typing import Any
 
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from chat import language
 from chat import markdown as markdown_renderer
 from chat.models import Conversation, Generation
 
@@ -29,6 +32,24 @@ def icon(name: str) -> SafeString:
         static("chat/icons.svg"),
         name,
     )
+
+
+@register.simple_tag
+def words() -> SafeString:
+    """Return what scripts say in the language of the page, as data; English needs none."""
+    catalog = language.words()
+    return json_script(catalog, "words") if catalog else SafeString("")
+
+
+@register.filter
+def told(error: dict[str, Any] | None) -> str:
+    """Return the message of an error in the language of the page."""
+    return language.tell(error)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    return json.dumps(value)
 
 
 @register.filter

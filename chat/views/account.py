@@ -14,8 +14,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chat.models import ApiKey
+from chat.models import ApiKey, Preferences
 from chat.views.imports import import_words
+from chat.views.preferences import PreferencesForm
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -59,7 +60,8 @@ def account(request: HttpRequest) -> HttpResponse:
         created, form = {"row": row, "key": key}, ApiKeyForm()
     keys = ApiKey.objects.owned_by(request.user).filter(revoked_at=None)
     context = {
-        "form": form,
+        "key_form": form,
+        "form": PreferencesForm(instance=Preferences.objects.of(request.user)),
         "created": created,
         "keys": keys,
         "now": timezone.now(),

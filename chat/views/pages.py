@@ -17,14 +17,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import aget_object_or_404, get_object_or_404, redirect, render, resolve_url
 from django.templatetags.static import static
 from django.urls import get_script_prefix, reverse
+from django.utils.translation import get_language, override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from chat.errors import ChatError
 from chat.generations import start_generation
 from chat.llm.registry import ModelInfo, available_models, default_model
-from chat.models import Conversation, Generation, Message
+from chat.models import Conversation, Generation, Message, Preferences
 from chat.views.branches import window_of
+from chat.views.preferences import keep_language, unsaid_language
 from chat.views.sidebar import groups, sidebar, words
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ async def _chat(request: HttpRequest, *, conversation: Conversation | None) -> H
             error = exc
     models, default = await available_models(), await default_model()
     context = {"error": error, **model_choice(conversation, models, default)}
-    return await sync_to_async(_render)(request, conversation, context)
+    return await sync_to_async(_in_own_language)(request, conversation, context)
 
 
 async def _send(request: HttpRequest, conversation: Conversation | None) -> HttpResponse:
@@ -105,6 +107,16 @@ def model_choice(
     }
 
 
+def _in_own_language(
+    request: HttpRequest, conversation: Conversation | None, context: dict[str, Any]
+) -> HttpResponse:
+    chosen = Preferences.objects.of(request.user)
+    unsaid = unsaid_language(request, chosen)
+    with override(unsaid or get_language()):
+        response = _render(request, conversation, context | {"preferences": chosen})
+    return keep_language(response, unsaid) if unsaid else response
+
+
 def _render(
     request: HttpRequest, conversation: Conversation | None, context: dict[str, Any]
 ) -> HttpResponse:
@@ -120,7 +132,8 @@ def _render(
         "send_key": secrets.token_hex(16),
         "temporary": temporary,
         "page_config": page_config(conversation, temporary=temporary)
-        | {"user": str(request.user.pk)},
+        | {"user": str(request.user.pk)}
+        | {"preferences": context["preferences"].as_config()},
         **sidebar(request),
     }
     return render(request, "chat/chat.html", context, status=error.status if error else 200)

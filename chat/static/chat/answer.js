@@ -1,7 +1,10 @@
 // One answer while it is queued, thought about and written.
 
+import { Narrator } from "./narrator.js";
 import { announce, calm, config, copyText, duration, equipCode, fromTemplate, get, addressOf, parse } from "./page.js";
 import { toast } from "./toasts.js";
+import { preferences } from "./preferences.js";
+import { gettext, interpolate } from "./words.js";
 
 const TERMINAL = new Set(["done", "stopped", "failed", "interrupted"]);
 const CALM_MS = 1000; // With reduced motion, the least time between two paints.
@@ -21,6 +24,7 @@ export class Answer extends EventTarget {
     this.cursor = 0;
     this.length = 0; // In code points, as the terminal event counts.
     this.waiting = ""; // Text not yet given to the preview.
+    this.narrator = new Narrator();
     this.begun = performance.now() - age;
     this.phase = position ? "queued" : "thinking";
     this.part = (name) => this.article.querySelector(name);
@@ -81,7 +85,7 @@ export class Answer extends EventTarget {
       this.dispatchEvent(new CustomEvent("placed", { detail: data.message }));
       if (this.phase === "queued") this.#leaveQueue();
       this.phase = "thinking";
-      announce("Assistant is answering");
+      this.narrator.begin();
     } else if (kind === "step") {
       if (data.name === "retry") this.phase = "retrying";
     } else if (kind === "notice") {
@@ -91,6 +95,7 @@ export class Answer extends EventTarget {
     } else if (kind === "delta") {
       if (this.phase !== "writing") this.#write();
       this.waiting += data.text;
+      this.narrator.take(data.text);
       for (const _ of data.text) this.length += 1;
     } else if (TERMINAL.has(kind)) {
       this.#finish(kind, data);
@@ -105,6 +110,7 @@ export class Answer extends EventTarget {
   }
 
   #think(text) {
+    if (preferences.whole) return;
     const box = this.part(".reasoning");
     if (!this.thinking) {
       this.thinking = performance.now();
@@ -120,7 +126,7 @@ export class Answer extends EventTarget {
     const box = this.part(".reasoning");
     if (this.thinking) {
       const time = duration((performance.now() - this.thinking) / 1000);
-      this.part(".reasoning-title").textContent = `Thought for ${time}`;
+      this.part(".reasoning-title").textContent = interpolate(gettext("Thought for %(time)s"), { time });
       box.open = false;
     }
   }
@@ -142,19 +148,24 @@ export class Answer extends EventTarget {
     const line = this.part(".phase-text");
     if (!line) return;
     const words = {
-      sending: "Sending",
-      waiting: "Waiting for the connection",
-      queued: this.position > 1 ? `Queued, number ${this.position}` : "Queued, next",
-      thinking: "Thinking",
-      retrying: "The model did not answer, trying again",
-      writing: "Writing",
-      stopping: "Stopping",
+      sending: gettext("Sending"),
+      waiting: gettext("Waiting for the connection"),
+      queued: this.position > 1
+        ? interpolate(gettext("Queued, number %(place)s"), { place: this.position })
+        : gettext("Queued, next"),
+      thinking: gettext("Thinking"),
+      retrying: gettext("The model did not answer, trying again"),
+      writing: gettext("Writing"),
+      stopping: gettext("Stopping"),
     };
     const parts = [words[this.phase] ?? ""];
-    if (["thinking", "retrying", "writing"].includes(this.phase)) {
+    // Who wants answers when they are complete wants nothing that moves before.
+    if (!preferences.whole && ["thinking", "retrying", "writing"].includes(this.phase)) {
       parts.push(duration((performance.now() - this.begun) / 1000));
     }
-    if (this.phase === "writing" && this.#speed) parts.push(`≈ ${this.#speed} tokens/s`);
+    if (this.phase === "writing" && this.#speed && !preferences.whole) {
+      parts.push(interpolate(gettext("≈ %(speed)s tokens/s"), { speed: this.#speed }));
+    }
     const text = parts.join(" · ");
     if (line.textContent !== text) line.textContent = text;
   }
@@ -166,7 +177,7 @@ export class Answer extends EventTarget {
   }
 
   #schedule() {
-    if (!this.live || !this.waiting || this.frame) return;
+    if (!this.live || !this.waiting || this.frame || preferences.whole) return;
     const wait = Math.max(0, (this.nextPaint ?? 0) - performance.now());
     // A hidden tab gets no animation frames, and so one repaint when it is seen again.
     this.frame = setTimeout(() => requestAnimationFrame(() => this.#paint()), wait);
@@ -186,7 +197,7 @@ export class Answer extends EventTarget {
   }
 
   #finish(kind, data) {
-    if (this.waiting && this.live) this.#paint();
+    if (this.waiting && this.live && !preferences.whole) this.#paint();
     if (data.length !== this.length) this.article.dataset.incomplete = "true";
     // A prompt that was taken out of the queue is on no page any more.
     this.neverBegan = kind === "stopped" && this.phase === "queued";
@@ -199,7 +210,7 @@ export class Answer extends EventTarget {
     this.settle().then(() => {
       const answer = this.part(".answer")?.innerText.trim();
       const error = this.part(".message-error p")?.innerText;
-      announce([answer, error].filter(Boolean).join("\n") || "The answer ended.");
+      this.narrator.end([answer, error].filter(Boolean).join("\n"));
     });
   }
 
@@ -284,6 +295,6 @@ export async function copyFrom(button) {
   }
   await copyText(text);
   button.classList.add("did");
-  announce("Copied");
+  announce(gettext("Copied"));
   setTimeout(() => button.classList.remove("did"), 1500);
 }

@@ -2,6 +2,7 @@
 
 import { Drafts } from "./drafts.js";
 import { find } from "./page.js";
+import { gettext } from "./words.js";
 
 const touch = matchMedia("(hover: none) and (pointer: coarse)");
 
@@ -52,9 +53,9 @@ export class Composer extends EventTarget {
     if (running === this.running) return;
     this.running = running;
     this.form.classList.toggle("running", running);
-    this.button.setAttribute("aria-label", running ? "Stop" : "Send");
-    this.button.title = running ? "Stop (Esc)" : "Send";
-    this.hint.textContent = running ? "Esc to stop, Enter to send next" : this.sendHint;
+    this.button.setAttribute("aria-label", running ? gettext("Stop") : gettext("Send"));
+    this.button.title = running ? gettext("Stop (Esc)") : gettext("Send");
+    this.hint.textContent = running ? gettext("Esc to stop, Enter to send next") : this.sendHint;
     // The browser must not ask for a text when the button stops.
     this.area.required = !running;
     this.#changed();
@@ -78,7 +79,7 @@ export class Composer extends EventTarget {
   }
 
   #escape(event) {
-    if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+    if (event.key !== "Escape" || event.shiftKey || event.defaultPrevented || event.isComposing) return;
     if (this.running && !document.querySelector("dialog[open]")) this.#stop();
   }
 

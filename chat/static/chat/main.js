@@ -1,15 +1,18 @@
 // Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
 
+import { Connection } from "./connection.js";
 import { Composer } from "./composer.js";
 import { prepareDrawer } from "./drawer.js";
 import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
 import { Presence } from "./presence.js";
 import { Queue } from "./queue.js";
+import { prepareReach } from "./reach.js";
 import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
 import { Transcript } from "./transcript.js";
+import { explain } from "./words.js";
 
 const LATE = 250; // How long news of another tab waits for an `accepted` of this one.
 const AGAIN = 2000;
@@ -21,6 +24,7 @@ const presence = new Presence(sidebar);
 const composer = new Composer();
 const transcript = new Transcript();
 const queue = new Queue(composer);
+const connection = new Connection();
 const pending = new Map(); // By frame id: what was asked for and not yet answered.
 let greeted = false;
 let shown = location.pathname; // A popstate that only changes the fragment stays on the page.
@@ -93,7 +97,7 @@ function refused(frame) {
   const entry = pending.get(frame.id);
   pending.delete(frame.id);
   const { turn, frame: asked } = entry;
-  turn.answer.fail(frame.message, () => {
+  turn.answer.fail(explain(frame), () => {
     if (asked.type === "regenerate") turn.answer.article.remove();
     else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
     if (asked.type === "regenerate") location.reload();
@@ -113,6 +117,7 @@ function follow(answer) {
 function events({ generation, events: batch }) {
   const answer = transcript.answers.get(generation);
   if (answer && !answer.take(batch)) follow(answer);
+  else if (answer) connection.resumed(answer);
 }
 
 function failed(frame) {
@@ -121,7 +126,7 @@ function failed(frame) {
     return;
   }
   const answer = transcript.answers.get(frame.generation);
-  if (!answer) composer.show(frame.message);
+  if (!answer) composer.show(explain(frame));
   else if (frame.retryable) setTimeout(() => follow(answer), AGAIN);
   else answer.settle(); // Its events are gone, but its message is kept.
 }
@@ -176,29 +181,10 @@ function hello({ running }) {
   greeted = true;
 }
 
-let clearing;
-
-function showState(state) {
-  const line = find("connection");
-  clearTimeout(clearing);
-  line.dataset.state = state;
-  if (state === "signed-out") {
-    const link = document.createElement("a");
-    link.href = `${config.login}?next=${encodeURIComponent(location.pathname)}`;
-    link.textContent = "Sign in";
-    line.replaceChildren("You are signed out. ", link);
-    return;
-  }
-  const words = { online: "Connected again", connecting: "Reconnecting…", offline: "You are offline" };
-  const text = greeted ? words[state] : "";
-  if (line.textContent !== text) line.textContent = text;
-  if (state === "online") clearing = setTimeout(() => line.replaceChildren(), 3000);
-}
-
 const handlers = { hello, accepted, events, conversation: changed, error: failed };
 
 socket.addEventListener("frame", ({ detail }) => handlers[detail.type]?.(detail));
-socket.addEventListener("state", ({ detail }) => showState(detail));
+socket.addEventListener("state", ({ detail }) => connection.show(detail, transcript.active));
 transcript.addEventListener("follow", ({ detail }) => follow(detail));
 transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
 transcript.addEventListener("stale", resync);
@@ -216,4 +202,5 @@ find("examples").addEventListener("click", (event) => {
 composer.setRunning(transcript.active.length > 0);
 new Search(sidebar);
 prepareDrawer();
+prepareReach();
 socket.connect();

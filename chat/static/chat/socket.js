@@ -21,6 +21,7 @@ export class Socket extends EventTarget {
     addEventListener("online", () => this.check());
     addEventListener("offline", () => this.check());
     addEventListener("pageshow", () => this.check());
+    document.addEventListener("resume", () => this.check());
     addEventListener("pagehide", () => this.socket?.close());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.check();
@@ -60,6 +61,11 @@ export class Socket extends EventTarget {
       if (this.socket?.readyState !== WebSocket.CONNECTING) this.#retry(0);
       return;
     }
+    // After a sleep nothing may be left of it: not worth a question.
+    if (Date.now() - this.lastByte > QUIET_MS) {
+      this.#drop(0);
+      return;
+    }
     const asked = Date.now();
     this.send({ type: "ping" });
     setTimeout(() => {
@@ -85,11 +91,11 @@ export class Socket extends EventTarget {
     this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
   }
 
-  #drop() {
+  #drop(wait) {
     const dead = this.socket;
     this.socket = null;
     dead?.close();
-    this.#retry();
+    this.#retry(wait);
   }
 
   #closed(code) {

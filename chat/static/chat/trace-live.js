@@ -1,6 +1,7 @@
 // The trace of an answer that is still written: it follows the events, or looks again, until the end.
 
 import { announce, config, find } from "./page.js";
+import { gettext, interpolate } from "./words.js";
 
 const TERMINAL = ["done", "stopped", "failed", "interrupted"];
 const LEAST_MS = 400; // Between two looks, however fast the steps go.
@@ -82,7 +83,7 @@ export class Live {
       if (TERMINAL.includes(status)) this.#end(fresh, status);
     } catch {
       this.timer = null;
-      find("connection").textContent = "Reconnecting…";
+      find("connection").textContent = gettext("Reconnecting…");
     }
   }
 
@@ -91,6 +92,6 @@ export class Live {
     clearInterval(this.clock);
     this.source?.close();
     this.finish(fresh);
-    announce(`The answer has ended: ${status}.`);
+    announce(interpolate(gettext("The answer has ended: %(status)s."), { status }));
   }
 }

@@ -1,6 +1,7 @@
 // The text of an answer once more, at the speed at which it came, with the steps that gave it.
 
 import { announce, calm, config, duration, find, get } from "./page.js";
+import { gettext } from "./words.js";
 
 const CALM_MS = 1000; // With reduced motion, the least time between two paints.
 const SCALE = 1000; // Of the slider.
@@ -49,15 +50,15 @@ export class Replay {
     try {
       await this.#load();
     } catch {
-      announce("The replay could not be loaded.");
+      announce(gettext("The replay could not be loaded."));
       return;
     }
     if (!this.marks.length) {
-      announce("The times of this answer are not known.");
+      announce(gettext("The times of this answer are not known."));
       find("replay-time").textContent = "times not known";
       return;
     }
-    if (!this.told) announce("Replaying the answer at its own speed");
+    if (!this.told) announce(gettext("Replaying the answer at its own speed"));
     this.told = true;
     if (this.at >= this.length) this.at = 0;
     this.playing = true;
@@ -74,7 +75,7 @@ export class Replay {
   }
 
   #showButton() {
-    const label = this.playing ? "Pause" : "Play at its own speed";
+    const label = this.playing ? gettext("Pause") : gettext("Play at its own speed");
     this.button.setAttribute("aria-pressed", String(Boolean(this.playing)));
     this.button.setAttribute("aria-label", label);
     this.button.title = label;

@@ -5,6 +5,7 @@ import { Keys } from "./trace-keys.js";
 import { Live } from "./trace-live.js";
 import { Replay } from "./trace-replay.js";
 import { Steps } from "./trace-steps.js";
+import { gettext } from "./words.js";
 
 const steps = new Steps();
 const keys = new Keys(steps);
@@ -47,7 +48,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
   if (!button) return;
   const { action } = button.dataset;
-  if (action === "copy-json") copyPart(button).catch(() => announce("It could not be copied."));
+  if (action === "copy-json") copyPart(button).catch(() => announce(gettext("It could not be copied.")));
   else foldAll(button.closest(".tab-panel"), action === "unfold");
 });
 
@@ -59,7 +60,7 @@ async function copyPart(button) {
   const values = JSON.parse(await get(`${steps.address}?as=json`));
   await copyText(JSON.stringify(values[button.dataset.part], null, 2));
   button.classList.add("did");
-  announce("Copied");
+  announce(gettext("Copied"));
   setTimeout(() => button.classList.remove("did"), 1500);
 }
 

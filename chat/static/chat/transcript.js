@@ -3,6 +3,7 @@
 import { Answer, copyFrom } from "./answer.js";
 import { addressOf, announce, equipCode, find, fromTemplate, get, parse } from "./page.js";
 import { Scroll } from "./scroll.js";
+import { gettext } from "./words.js";
 
 const AGAIN = 2000;
 
@@ -229,8 +230,8 @@ export class Transcript extends EventTarget {
     if (button.dataset.action === "regenerate") {
       const article = button.closest("article");
       this.dispatchEvent(new CustomEvent("regenerate", { detail: article }));
-    } else {
-      copyFrom(button).catch(() => announce("It could not be copied."));
+    } else if (button.dataset.action.startsWith("copy")) {
+      copyFrom(button).catch(() => announce(gettext("It could not be copied.")));
     }
   }
 }

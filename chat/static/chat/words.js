@@ -8,6 +8,11 @@ export function gettext(text) {
   return (Array.isArray(found) ? found[0] : found) ?? text;
 }
 
+/** What an error means, in the language of the page: of its message, or else of its code. */
+export function explain({ code, message }) {
+  return catalog[message] ?? catalog[`error:${code}`] ?? message;
+}
+
 /** The form for a count. Both languages shipped have two forms: for one, and for the rest. */
 export function ngettext(one, many, count) {
   return catalog[one]?.[count === 1 ? 0 : 1] ?? (count === 1 ? one : many);

@@ -1,0 +1,65 @@
+// What every key does on the chat page, and the dialogs of settings and of keys.
+
+import { showDrawer, isDrawerOpen, isNarrow } from "./drawer.js";
+import { announce, config, find } from "./page.js";
+import { PreferencesDialog } from "./preferences.js";
+import { register, Shortcuts } from "./shortcuts.js";
+import { gettext } from "./words.js";
+
+export function prepareReach() {
+  const settings = new PreferencesDialog();
+  const temporary = find("temporary");
+  register("Mod+Shift+O", gettext("new chat"), () => location.assign(config.home));
+  register("Mod+K", gettext("search the conversations"));
+  register("Shift+Escape", gettext("go to the message field"), () => find("prompt").focus());
+  register("Enter", gettext("send"));
+  register("Shift+Enter", gettext("a new line"));
+  register("Escape", gettext("stop the answer"));
+  register("Mod+Shift+C", gettext("copy the last answer"), () => press(".assistant [data-action=copy]"));
+  register("Mod+Shift+X", gettext("copy the last block of code"), () => press("[data-action=copy-code]"));
+  register("Alt+ArrowUp", gettext("previous message"), () => go(-1));
+  register("Alt+ArrowDown", gettext("next message"), () => go(1));
+  register("Mod+Shift+S", gettext("show or hide the list of conversations"), toggleSidebar);
+  register("Mod+Shift+Y", gettext("temporary chat"), () => location.assign(temporary?.href ?? `${config.home}?temporary=1`));
+  register("Mod+.", gettext("settings"), () => settings.open());
+  register("F2", gettext("rename the conversation, in the list"));
+  register("Mod+Z", gettext("take back what was deleted or archived"));
+  const shortcuts = new Shortcuts();
+  settings.addEventListener("shortcuts", () => shortcuts.open());
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-action=switch-model]")) chooseModel();
+  });
+}
+
+/** Press the last of these buttons, as a hand would. */
+function press(selector) {
+  const button = [...find("transcript").querySelectorAll(selector)].at(-1);
+  if (button) button.click();
+  else announce(gettext("There is nothing to copy."));
+}
+
+/** Go to the message before or after the one that has the focus; from elsewhere, to the last one. */
+function go(step) {
+  const all = [...find("transcript").querySelectorAll(".message")];
+  const here = all.indexOf(document.activeElement?.closest(".message"));
+  const next = all[here < 0 ? all.length - 1 : here + step];
+  if (!next) return;
+  next.tabIndex = -1;
+  next.focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest", behavior: "instant" });
+}
+
+function toggleSidebar() {
+  if (isNarrow()) showDrawer(!isDrawerOpen());
+  else document.body.classList.toggle("sidebar-hidden");
+}
+
+function chooseModel() {
+  const model = find("model");
+  model.focus();
+  try {
+    model.showPicker?.();
+  } catch {
+    // It has the focus: the keys open it.
+  }
+}
