@@ -11,6 +11,7 @@ import django
 import environ
 
 from chat.conf import from_environment
+from chat.defaults import SQLITE_OPTIONS
 from chatsite.logs import logging_config
 from chatsite.secret import keep_secret_key
 
@@ -69,7 +70,8 @@ ASGI_APPLICATION = "chatsite.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        # A wheel has the site's templates in the package.
+        "DIRS": [BASE_DIR / "templates", BASE_DIR / "chatsite" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
