@@ -7,9 +7,10 @@ SQLITE_OPTIONS: dict[str, Any] = {
     # A transaction takes the write lock when it begins: one that began by
     # reading would be refused at its first write, whatever the timeout.
     "transaction_mode": "IMMEDIATE",
+    # SQLite's own 2 MB of cache for each connection: the system has the file in memory anyway, and
+    # more would grow with the database, once in each database thread.
     "init_command": (
         "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
-        "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;"
-        "PRAGMA temp_store=MEMORY;"
+        "PRAGMA journal_size_limit=67108864;PRAGMA temp_store=MEMORY;"
     ),
 }
