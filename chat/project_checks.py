@@ -28,7 +28,8 @@ def check_addresses(app_configs: Apps, **kwargs: Any) -> Found:
 @register(Tags.templates)
 def check_templates(app_configs: Apps, **kwargs: Any) -> Found:
     """E011: pages name their user and are found in the app."""
-    engines = [each for each in settings.TEMPLATES if each["BACKEND"].endswith("DjangoTemplates")]
+    templates: list[dict[str, Any]] = settings.TEMPLATES
+    engines = [each for each in templates if each["BACKEND"].endswith("DjangoTemplates")]
     if any(AUTH in each.get("OPTIONS", {}).get("context_processors", ()) for each in engines):
         return []
     hint = f"Add {AUTH!r} to the context_processors of TEMPLATES."

@@ -46,7 +46,7 @@ def chat_embed(
         found["whole"] = reverse("chat:conversation", args=[key])
     if user is not None and user.is_authenticated:
         address = reverse("chat:embed_conversation", args=[key]) if key else reverse("chat:embed")
-        asked = {"model": model, "persona": _key(persona)}
+        asked = {"model": model, "persona": str(_key(persona))}
         query = urlencode({name: value for name, value in asked.items() if value})
         found["address"] = f"{address}?{query}" if query else address
     return found
