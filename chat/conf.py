@@ -1,8 +1,10 @@
 """The ``CHAT`` setting: one dict, read lazily, every key with a default."""
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -64,9 +66,23 @@ MAX_IDEMPOTENCY_KEY = 128
 @functools.cache
 def chat_settings() -> ChatSettings:
     """Return the settings in force. Unknown keys are reported by check ``chat.E001``."""
-    configured = getattr(settings, "CHAT", {})
+    configured = getattr(settings, "CHAT", None)
+    if configured is None:  # A project that says nothing is told by its environment.
+        configured = from_environment(os.environ)
     known = {key.lower(): value for key, value in configured.items() if key in KEYS}
     return ChatSettings(**known)
+
+
+def outer_setting(name: str, default: str = "") -> str:
+    """Return a setting of the project beside ``CHAT``, else the variable of that name."""
+    value: str = getattr(settings, name, os.environ.get(name, default))
+    return value
+
+
+def data_dir() -> Path:
+    """Return the folder of what is kept beside the database: DATA_DIR, or ``var``."""
+    base = getattr(settings, "BASE_DIR", Path.cwd())
+    return Path(getattr(settings, "DATA_DIR", Path(base) / "var"))
 
 
 @receiver(setting_changed)

@@ -10,7 +10,7 @@ import os
 import secrets
 from pathlib import Path
 
-from django.conf import settings
+from chat.conf import data_dir
 
 
 class LinkUsed(Exception):
@@ -55,7 +55,7 @@ def forget() -> None:
 
 
 def _path() -> Path:
-    return Path(settings.DATA_DIR) / "setup_link"
+    return data_dir() / "setup_link"
 
 
 def _digest(token: str) -> str:

@@ -11,6 +11,7 @@ import django
 import environ
 
 from chat.conf import from_environment
+from chat.defaults import SQLITE_OPTIONS
 from chatsite.logs import logging_config
 from chatsite.secret import keep_secret_key
 
@@ -69,7 +70,8 @@ ASGI_APPLICATION = "chatsite.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        # A wheel has the site's templates in the package.
+        "DIRS": [BASE_DIR / "templates", BASE_DIR / "chatsite" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -81,18 +83,6 @@ TEMPLATES = [
     },
 ]
 
-SQLITE_OPTIONS: dict[str, Any] = {
-    "timeout": 5,
-    # A transaction takes the write lock when it begins: one that began by
-    # reading would be refused at its first write, whatever the timeout.
-    "transaction_mode": "IMMEDIATE",
-    # SQLite's own 2 MB of cache for each connection: the system has the file in memory anyway, and
-    # more would grow with the database, once in each database thread.
-    "init_command": (
-        "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
-        "PRAGMA journal_size_limit=67108864;PRAGMA temp_store=MEMORY;"
-    ),
-}
 POSTGRES_OPTIONS: dict[str, Any] = {
     "pool": {"min_size": 2, "max_size": 12, "timeout": 5, "max_lifetime": 1800},
     "connect_timeout": 5,

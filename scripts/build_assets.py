@@ -9,6 +9,7 @@ which nothing can be built is told so in one line, and that is not an error.
 
 # ruff: noqa: S603, S607, T201 - A command for people, that runs the commands named here.
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,8 @@ from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(BASE_DIR))
-SOURCES = ("package-lock.json", "package.json", "chat/static/chat/live.js")
+PACKAGES = ("package-lock.json", "package.json", "scripts/bundle.mjs")
+PAGES = BASE_DIR / "chat/static/chat"
 BUNDLE = BASE_DIR / "chat/static/chat/dist/live.js"
 STAMP = BUNDLE.with_name("built-from")
 OLDEST_NODE = 18
@@ -36,7 +38,8 @@ def main() -> int:
         return 0
     try:
         npm, environment = with_node()
-        run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environment)
+        if not has_packages():
+            run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environment)
         run([*npm, "run", "build", "--silent"], environment)
     except NotBuilt as exc:
         print(f"The page's scripts were not built: {exc} Answers stream as plain text.")
@@ -58,9 +61,25 @@ def compile_words() -> None:
 
 def fingerprint() -> str:
     digest = hashlib.sha256()
-    for name in SOURCES:
-        digest.update((BASE_DIR / name).read_bytes())
+    pages = sorted(each for each in PAGES.iterdir() if each.suffix in (".css", ".js"))
+    for path in (*(BASE_DIR / name for name in PACKAGES), *pages):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def has_packages() -> bool:
+    """Tell whether the folder of packages holds what is locked; others may be using it."""
+    locked = json.loads((BASE_DIR / "package-lock.json").read_text())["packages"]
+    for path, package in locked.items():
+        if not path or package.get("optional"):
+            continue
+        try:
+            found = json.loads((BASE_DIR / path / "package.json").read_text())["version"]
+        except (OSError, KeyError, ValueError):
+            return False
+        if found != package["version"]:
+            return False
+    return True
 
 
 def with_node() -> tuple[list[str], dict[str, str]]:

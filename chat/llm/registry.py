@@ -11,13 +11,12 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from chat.conf import chat_settings
+from chat.conf import chat_settings, outer_setting
 from chat.errors import UnknownModel
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def get_chat_model(name: str) -> "BaseChatModel":
     if provider == "ollama":
         return OpenAICompatibleChat(model=model, base_url=f"{ollama_url()}/v1")
     return OpenAICompatibleChat(
-        model=model, base_url=openai_url(), api_key=SecretStr(settings.OPENAI_API_KEY)
+        model=model, base_url=openai_url(), api_key=SecretStr(outer_setting("OPENAI_API_KEY"))
     )
 
 
@@ -130,12 +129,12 @@ def _load() -> None:
 
 
 def openai_url() -> str:
-    return (settings.OPENAI_BASE_URL or OFFICIAL_URL).rstrip("/")
+    return (outer_setting("OPENAI_BASE_URL") or OFFICIAL_URL).rstrip("/")
 
 
 def ollama_url() -> str:
     """Return the address of Ollama, in whichever of its own forms it was given."""
-    host = settings.OLLAMA_HOST.strip().rstrip("/")
+    host = outer_setting("OLLAMA_HOST", "http://127.0.0.1:11434").strip().rstrip("/")
     if "://" not in host:
         host = f"http://{host}"
     # 0.0.0.0 is where Ollama listens, not where it can be reached.
@@ -181,10 +180,10 @@ def _configured_model(name: str) -> "BaseChatModel":
 
 
 async def _find_default() -> str:
-    if settings.OPENAI_BASE_URL:
+    if outer_setting("OPENAI_BASE_URL"):
         names = await _openai_names()
         return f"openai:{names[0] if names else 'default'}"
-    if settings.OPENAI_API_KEY:
+    if outer_setting("OPENAI_API_KEY"):
         return f"openai:{OFFICIAL_MODEL}"
     names = await _ollama_names()
     return f"ollama:{names[0]}" if names else "demo"
@@ -209,14 +208,14 @@ async def _list_models() -> list[ModelInfo]:
 
 
 async def _openai_names() -> list[str]:
-    if not (settings.OPENAI_API_KEY or settings.OPENAI_BASE_URL):
+    if not (outer_setting("OPENAI_API_KEY") or outer_setting("OPENAI_BASE_URL")):
         return []
-    found = await _fetch(f"{openai_url()}/models", key=settings.OPENAI_API_KEY)
+    found = await _fetch(f"{openai_url()}/models", key=outer_setting("OPENAI_API_KEY"))
     return [name for name in _names(found, "data", "id") if not NOT_FOR_CHAT.search(name)]
 
 
 async def _ollama_names() -> list[str]:
-    if not settings.OLLAMA_HOST.strip():
+    if not outer_setting("OLLAMA_HOST", "http://127.0.0.1:11434").strip():
         return []
     return _names(await _fetch(f"{ollama_url()}/api/tags"), "models", "name")
 

@@ -50,4 +50,4 @@ def untaken(connection: Any) -> int:
 
 def longest_frame(path: str) -> int:
     """Return how long a WebSocket's frames may be. Some tell a conversation, as bodies do."""
-    return MAX_BODY_BYTES if path in DIALECT_PATHS else MAX_FRAME_BYTES
+    return MAX_BODY_BYTES if path.endswith(DIALECT_PATHS) else MAX_FRAME_BYTES

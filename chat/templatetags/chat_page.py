@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from chat import language
 from chat import markdown as markdown_renderer
+from chat.assets import asset_path
 from chat.models import Conversation, Generation
 
 register = template.Library()
@@ -22,6 +23,12 @@ register = template.Library()
 def markdown(text: str) -> SafeString:
     """Return a model's Markdown as safe HTML."""
     return markdown_renderer.render(text)
+
+
+@register.simple_tag
+def asset(name: str) -> str:
+    """Return the address of a script or style sheet of the chat, bundled if it has been built."""
+    return static(asset_path(name))
 
 
 @register.simple_tag

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
@@ -18,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import async_only_middleware
 
 from chat.background import spawn
+from chat.conf import outer_setting
 from chat.database import in_database
 from chat.drain import is_draining
 
@@ -56,7 +56,7 @@ async def readyz() -> HttpResponse:
     Draining is looked at last, so that it is told even when the rest is well.
     """
     checks: dict[str, Awaitable[str]] = {"database": _bounded("database", _database)}
-    if settings.REDIS_URL:
+    if outer_setting("REDIS_URL"):
         checks["redis"] = _bounded("redis", _redis)
     parts = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
     parts["draining"] = "yes" if is_draining() else "no"
@@ -92,7 +92,7 @@ def _is_up_to_date() -> bool:
 async def _redis() -> str:
     from redis.asyncio import Redis
 
-    async with Redis.from_url(settings.REDIS_URL) as client:
+    async with Redis.from_url(outer_setting("REDIS_URL")) as client:
         await client.ping()
     return OK
 

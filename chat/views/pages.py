@@ -16,7 +16,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import aget_object_or_404, get_object_or_404, redirect, render, resolve_url
 from django.templatetags.static import static
-from django.urls import get_script_prefix, reverse
+from django.urls import reverse
 from django.utils.translation import get_language, override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -26,6 +26,7 @@ from chat.generations import start_generation
 from chat.llm.registry import ModelInfo, available_models, default_model
 from chat.models import Conversation, Generation, Message, Preferences
 from chat.views.branches import window_of
+from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
 from chat.views.preferences import keep_language, unsaid_language
 from chat.views.sidebar import groups, sidebar, words
 
@@ -72,6 +73,7 @@ async def _chat(request: HttpRequest, *, conversation: Conversation | None) -> H
             error = exc
     models, default = await available_models(), await default_model()
     context = {"error": error, **model_choice(conversation, models, default)}
+    context["model"] = chosen_model(request, context)
     return await sync_to_async(_in_own_language)(request, conversation, context)
 
 
@@ -84,7 +86,7 @@ async def _send(request: HttpRequest, conversation: Conversation | None) -> Http
         model=request.POST.get("model", ""),
         temporary=_is_temporary(request),
     )
-    address = reverse("chat:conversation", args=[accepted.generation.conversation_id])
+    address = address_of(request, accepted.generation.conversation_id)
     return redirect(f"{address}#m-{accepted.generation.message_id}")
 
 
@@ -134,18 +136,23 @@ def _render(
         "page_config": page_config(conversation, temporary=temporary)
         | {"user": str(request.user.pk)}
         | {"preferences": context["preferences"].as_config()},
-        **sidebar(request),
+        "embedded": is_embedded(request),
     }
+    if is_embedded(request):
+        context["page_config"] |= frame_config(request)
+    else:
+        context |= sidebar(request)
     return render(request, "chat/chat.html", context, status=error.status if error else 200)
 
 
 def page_config(conversation: Conversation | None, *, temporary: bool) -> dict[str, Any]:
     """Return what the page's script must know; the nil id stands where it puts another."""
+    home = reverse("chat:home")  # All other addresses begin with it.
     return {
         "conversation": str(conversation.pk) if conversation else None,
-        "socket": f"{get_script_prefix()}ws/chat/",
-        "api": f"{get_script_prefix()}api/v1/",
-        "home": reverse("chat:home"),
+        "socket": f"{home}ws/chat/",
+        "api": f"{home}api/v1/",
+        "home": home,
         "conversation_address": reverse("chat:conversation", args=[UUID(int=0)]),
         "message_address": reverse("chat:message", args=[UUID(int=0)]),
         "trace_address": reverse("chat:trace", args=[UUID(int=0)]),

@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import get_script_prefix, reverse
+from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -154,7 +154,7 @@ def _find_for(user: "AbstractBaseUser", generation_id: UUID) -> Generation:
 def page_config(generation: Generation, choice: Choice) -> dict[str, Any]:
     """Return what the page's script must know."""
     is_owner = generation.owner_id == choice.user.pk
-    events = f"{get_script_prefix()}api/v1/generations/{generation.pk}/events/"
+    events = f"{reverse('chat:home')}api/v1/generations/{generation.pk}/events/"
     return {
         # Only its owner reads events; for staff the page looks again from time to time.
         "events": events if is_owner else None,

@@ -1,15 +1,14 @@
 import argparse
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from chat.conf import data_dir
 from chat.management.data_folder import find_address
 from chat.models import ApiKey
 from chat.terminal import main as terminal
@@ -41,7 +40,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, _leave)
         signal.signal(signal.SIGHUP, _leave)
         try:
-            address = clean_url(url) if url else find_address(Path(settings.DATA_DIR))
+            address = clean_url(url) if url else find_address(data_dir())
         except BadConfig as exc:
             raise CommandError(str(exc)) from exc
         if not address:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +18,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from chat import setup_link
-from chat.conf import chat_settings
+from chat.conf import chat_settings, data_dir
 from chat.eventlog import BACKENDS, BaseEventLog
 from chat.guests import people
 from chat.llm.registry import default_model
@@ -53,7 +52,7 @@ class Command(BaseCommand):
         try:
             with ExitStack() as stack:
                 # Where processes work together, several may use the folder.
-                folder = Path(settings.DATA_DIR)
+                folder = data_dir()
                 announce: Callable[[str], None] = partial(announce_in, folder)
                 if _obstacle_to_processes():
                     announce = stack.enter_context(hold(folder)).announce

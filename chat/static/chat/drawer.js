@@ -1,16 +1,16 @@
 // On narrow screens the list of conversations is a drawer.
 
-import { find } from "./page.js";
+import { around, find } from "./page.js";
 
 export const isNarrow = () => getComputedStyle(find("open-sidebar")).display !== "none";
 
 export function showDrawer(shown, focused = shown ? find("close-sidebar") : find("open-sidebar")) {
-  document.body.classList.toggle("sidebar-open", shown);
+  around.classList.toggle("sidebar-open", shown);
   find("content").inert = shown;
   focused?.focus({ preventScroll: true });
 }
 
-export const isDrawerOpen = () => document.body.classList.contains("sidebar-open");
+export const isDrawerOpen = () => around.classList.contains("sidebar-open");
 
 export function prepareDrawer() {
   const on = (id, shown) => find(id).addEventListener("click", (event) => {

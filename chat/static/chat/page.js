@@ -2,6 +2,8 @@
 
 export const config = JSON.parse(document.getElementById("page-config").textContent);
 export const find = (id) => document.getElementById(id);
+/** The element around the page: the body, or one inside it under the header of a project. */
+export const around = document.querySelector(".chat-page") ?? document.body;
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 const NIL = "00000000-0000-0000-0000-000000000000";

@@ -1,7 +1,7 @@
 // The messages of the open conversation and the answers being written among them.
 
 import { Answer, copyFrom } from "./answer.js";
-import { addressOf, announce, equipCode, find, fromTemplate, get, parse } from "./page.js";
+import { addressOf, announce, around, equipCode, find, fromTemplate, get, parse } from "./page.js";
 import { Scroll } from "./scroll.js";
 import { gettext } from "./words.js";
 
@@ -41,7 +41,7 @@ export class Transcript extends EventTarget {
     const answer = this.#emptyAnswer();
     const waits = this.active.length > 0;
     this.list.append(prompt, answer.article);
-    document.body.classList.remove("is-empty");
+    around.classList.remove("is-empty");
     find("empty").hidden = true;
     // A prompt that must wait does not take the running answer out of sight.
     if (waits) this.scroll.toEnd();
@@ -133,7 +133,7 @@ export class Transcript extends EventTarget {
     equipCode(this.list);
     this.#adopt(this.list);
     if (ids.size) find("empty").hidden = true;
-    document.body.classList.toggle("is-empty", !this.list.children.length);
+    around.classList.toggle("is-empty", !this.list.children.length);
     return fresh;
   }
 

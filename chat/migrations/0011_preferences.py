@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ('chat', '0008_conversations_kept'),
+        ('chat', '0010_budgets'),
     ]
 
     operations = [

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('chat', '0008_conversations_kept'),
+        ('chat', '0009_made_titles'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

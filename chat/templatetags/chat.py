@@ -1,0 +1,57 @@
+"""For pages of a project around the chat: ``{% load chat %}``."""
+
+from typing import Any
+from uuid import UUID
+
+from django import template
+from django.template import Context
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from chat.templatetags.chat_page import asset
+
+register = template.Library()
+
+
+@register.simple_tag
+def chat_head() -> SafeString:
+    """Return what the head of a page must hold to look like the chat: for a `chat/base.html`."""
+    return format_html(
+        '<script src="{}"></script>\n<link rel="stylesheet" href="{}">',
+        asset("theme.js"),
+        asset("base.css"),
+    )
+
+
+@register.inclusion_tag("chat/_embed.html", takes_context=True)
+def chat_embed(
+    context: Context, *, conversation: Any = None, model: str = "", persona: Any = "", **extra: Any
+) -> dict[str, Any]:
+    """
+    Show a chat of the signed-in user, or a link to sign in.
+
+    Without a ``conversation`` (or its id) each load of the page begins a new
+    one, with the ``model`` or ``persona`` named. ``class`` is added to the
+    panel's; ``chat-embed-short`` and ``chat-embed-tall`` change its height.
+    """
+    unknown = extra.keys() - {"class"}
+    if unknown:
+        raise template.TemplateSyntaxError(f"chat_embed knows no {', '.join(sorted(unknown))}.")
+    user = getattr(context.get("request"), "user", None)
+    found = {"class": extra.get("class", ""), "whole": reverse("chat:home"), "address": ""}
+    key = _key(conversation)
+    if key:
+        found["whole"] = reverse("chat:conversation", args=[key])
+    if user is not None and user.is_authenticated:
+        address = reverse("chat:embed_conversation", args=[key]) if key else reverse("chat:embed")
+        asked = {"model": model, "persona": str(_key(persona))}
+        query = urlencode({name: value for name, value in asked.items() if value})
+        found["address"] = f"{address}?{query}" if query else address
+    return found
+
+
+def _key(thing: Any) -> UUID | str:
+    key: UUID | str = getattr(thing, "pk", thing) or ""
+    return key
