@@ -19,7 +19,10 @@ from chat.readers import hear
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.05
-GARBAGE = 20_000  # How many objects may be left over before the collector looks for cycles.
+# How many objects may be left over before the collector looks for cycles among the newest, and how
+# many such looks come before the older ones are looked at: what start-up made is frozen, so that all
+# that is left costs little to look at, and what ended answers leave must not pile up for hours.
+GARBAGE = (20_000, 5, 2)
 
 
 class Lifecycle:
@@ -134,4 +137,4 @@ async def _warm_up() -> None:
     # counting frees nearly all that answers and readers leave, so cycles can wait longer.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE, 20, 20)
+    gc.set_threshold(*GARBAGE)

@@ -1,3 +1,6 @@
+import os
+from unittest import mock
+
 from django.core.exceptions import ImproperlyConfigured
 from django.test import SimpleTestCase, override_settings
 
@@ -20,7 +23,9 @@ class ChatSettingsTests(SimpleTestCase):
         del settings.CHAT
         chat_settings.cache_clear()
         self.addCleanup(chat_settings.cache_clear)
-        self.assertEqual(chat_settings(), ChatSettings())
+        with mock.patch.dict(os.environ):
+            del os.environ["CHAT_TITLES"]  # Else the environment speaks for a project without them.
+            self.assertEqual(chat_settings(), ChatSettings())
 
     def test_a_changed_setting_is_in_force_at_once(self):
         chat_settings()

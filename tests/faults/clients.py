@@ -97,7 +97,9 @@ class Client:
         self.random = random.Random(seed)
         self.failures: list[str] = []
         self.headers = {"Authorization": f"Bearer {key}"}
-        self.http = httpx.AsyncClient(headers=self.headers, timeout=QUIET)
+        # No bound on connections: hundreds may ask at once, and none is to wait for a place here.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self.http = httpx.AsyncClient(headers=self.headers, timeout=QUIET, limits=limits)
 
     async def __aenter__(self) -> "Client":
         return self
