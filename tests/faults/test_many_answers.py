@@ -19,7 +19,7 @@ MIB = 1 << 20
 ROOM = {
     "CHAT_MAX_RUNNING_PER_USER": "1000",
     "CHAT_MAX_READERS_PER_USER": "1000",
-    "CHAT_RETENTION_SECONDS": "1",  # What has ended is not kept for the next round.
+    "CHAT_RETENTION_SECONDS": "5",  # What has ended is not kept for the next round.
 }
 
 
@@ -70,4 +70,4 @@ async def ask_all(scene, number):
         turns = await asyncio.gather(*asking)
     assert {turn.status for turn in turns} == {"done"}
     await scene.settle()
-    await asyncio.sleep(3)  # Longer than the logs are kept.
+    await asyncio.sleep(10)  # Longer than the logs are kept.
