@@ -2,9 +2,11 @@
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from chat.admin.base import ChatAdmin, HistoryAdmin, username_of
+from chat.admin.usage import usage_csv, usage_page
 from chat.models import Budget, Price, Usage
 from chat.models.usage import NANO
 
@@ -59,6 +61,14 @@ class UsageAdmin(HistoryAdmin[Usage]):
     def has_delete_permission(self, request: HttpRequest, obj: Usage | None = None) -> bool:
         """Nobody: budgets count it."""
         return False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("report/", view(usage_page), name="chat_usage_report"),
+            path("report.csv", view(usage_csv), name="chat_usage_csv"),
+            *super().get_urls(),
+        ]
 
     @admin.display(description=_("cost"), ordering="cost")
     def money(self, usage: Usage) -> str:
