@@ -1,11 +1,10 @@
 """Generations: what runs now, how long answers took, and the brake."""
 
-from collections.abc import Iterable
+from functools import partial
 
-from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
@@ -14,9 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from chat.admin.base import HistoryAdmin, link, username_of
-from chat.errors import ChatError
-from chat.generations import stop_generation
+from chat.admin.running import running_page
+from chat.admin.stops import rerun_all, stop_all
 from chat.models import Generation, GenerationQuerySet
+
+RERUNS = 20  # At most so many at once.
 
 
 @admin.register(Generation)
@@ -36,7 +37,7 @@ class GenerationAdmin(HistoryAdmin[Generation]):
     )
     list_filter = ("status", "model", "created_at")
     list_select_related = ("owner", "conversation")
-    actions = ("stop_selected",)
+    actions = ("stop_selected", "rerun_selected")
     fields = (
         *("owner", "conversation_link", "message_link", "status", "model"),
         *("created_at", "started_at", "first_delta_at", "ended_at", "duration"),
@@ -58,7 +59,7 @@ class GenerationAdmin(HistoryAdmin[Generation]):
     @admin.action(description=_("Stop selected generations"), permissions=["stop"])
     def stop_selected(self, request: HttpRequest, queryset: GenerationQuerySet) -> None:
         # Newest first: a queued one must not start because the one before it was stopped.
-        stopped, failures = async_to_sync(_stop)(list(queryset.active().order_by("-id")))
+        stopped, failures = stop_all(queryset.active().order_by("-id"))
         for generation in stopped:
             self.log_change(request, generation, _now("Stopped."))
         text = ngettext(
@@ -68,6 +69,24 @@ class GenerationAdmin(HistoryAdmin[Generation]):
         self.message_user(request, text % {"count": len(stopped)}, level)
         for failure in failures:
             self.message_user(request, str(failure), messages.ERROR)
+
+    @admin.action(description=_("Re-run selected generations"), permissions=["stop"])
+    def rerun_selected(self, request: HttpRequest, queryset: GenerationQuerySet) -> None:
+        ended = queryset.filter(ended_at__isnull=False).select_related("owner").order_by("id")
+        begun, failures = rerun_all(ended[:RERUNS])
+        for generation in begun:
+            self.log_change(request, generation, _now("Run again."))
+        text = ngettext(
+            "%(count)d generation is run again.", "%(count)d generations are run again.", len(begun)
+        )
+        level = messages.SUCCESS if begun else messages.WARNING
+        self.message_user(request, text % {"count": len(begun)}, level)
+        for failure in failures:
+            self.message_user(request, str(failure), messages.ERROR)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(partial(running_page, model_admin=self))
+        return [path("running/", view, name="chat_generation_running"), *super().get_urls()]
 
     @admin.display(description=_("conversation"), ordering="conversation")
     def conversation_link(self, generation: Generation) -> str:
@@ -118,20 +137,6 @@ class GenerationAdmin(HistoryAdmin[Generation]):
     def error_code(self, generation: Generation) -> str | None:
         error = generation.error
         return str(error.get("code")) if isinstance(error, dict) else None
-
-
-async def _stop(generations: Iterable[Generation]) -> tuple[list[Generation], list[ChatError]]:
-    """Return those that were stopped, not those that ended by themselves, and what went wrong."""
-    stopped, failures = [], []
-    for generation in generations:
-        try:
-            ended = await stop_generation(generation)
-        except ChatError as exc:
-            failures.append(exc)
-        else:
-            if ended.status == Generation.Status.STOPPED:
-                stopped.append(ended)
-    return stopped, failures
 
 
 def _seconds(seconds: float) -> str:
