@@ -2,16 +2,18 @@
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Left, Length
+from django.db.models.functions import Coalesce, Left
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from chat.admin.base import (
@@ -23,14 +25,13 @@ from chat.admin.base import (
     text_block,
     username_of,
 )
+from chat.admin.transcripts import page_of
 from chat.generations import notify_conversation
 from chat.models import Conversation, Generation, Message
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
 
-TRANSCRIPT_MESSAGES = 100
-TRANSCRIPT_CHARS = 2000  # Of each message: one answer alone may have megabytes.
 LIST_CHARS = 200
 
 
@@ -43,11 +44,21 @@ class ConversationAdmin(ChatAdmin[Conversation]):
     list_filter = ("model", "temporary", "created_at", "updated_at", "deleted_at")
     list_select_related = ("owner",)
     raw_id_fields = ("owner",)
-    search_help_text = _("Titles and owners. For what was written, search the messages.")
+    search_help_text = _("Titles, owners, and the words of messages.")
     fields = ("owner", "title", "model", "agent")
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return ("title", username_of("owner"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Conversation], search_term: str
+    ) -> tuple[QuerySet[Conversation], bool]:
+        """Find titles and owners, and, for whoever may see them, messages by the index of words."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        if search_term and may_view(request, Message):
+            written = Conversation.objects.search(search_term).order_by().values("pk")
+            found |= queryset.filter(pk__in=written)
+        return found, may_repeat
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         messages = Message.objects.filter(conversation=OuterRef("pk")).order_by()
@@ -60,8 +71,7 @@ class ConversationAdmin(ChatAdmin[Conversation]):
         if obj is None:
             return self.fields
         kept = ("pinned_at", "archived_at", "temporary", "deleted_at", "tag_names")
-        shown = (*self.fields, "created_at", "updated_at", *kept, "generations")
-        return (*shown, "transcript") if may_view(request, Message) else shown
+        return (*self.fields, "created_at", "updated_at", *kept, "generations")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Conversation | None = None
@@ -113,26 +123,26 @@ class ConversationAdmin(ChatAdmin[Conversation]):
             Generation, _("All of this conversation"), conversation__id__exact=conversation.pk
         )
 
-    @admin.display(description=_("messages"))
-    def transcript(self, conversation: Conversation) -> str:
-        """Return the newest messages, oldest first, each cut to a bounded length."""
-        newest = (
-            Message.objects.filter(conversation=conversation)
-            .defer("text", "reasoning")
-            .annotate(excerpt=Left("text", TRANSCRIPT_CHARS), length=Length("text"))
-            .order_by("-id")[: TRANSCRIPT_MESSAGES + 1]
-        )
-        messages = list(newest)
-        context = {
-            "messages": messages[:TRANSCRIPT_MESSAGES][::-1],
-            "has_earlier": len(messages) > TRANSCRIPT_MESSAGES,
-            "limit": TRANSCRIPT_MESSAGES,
-            "max_chars": TRANSCRIPT_CHARS,
-            "all_messages": link_to_list(
-                Message, _("Show all messages"), conversation__id__exact=conversation.pk
-            ),
-        }
-        return render_to_string("admin/chat/transcript.html", context)
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show the form, and below it the messages to whoever may see messages."""
+        conversation = context.get("original")
+        if conversation is not None and may_view(request, Message):
+            context |= {"transcript": _transcript(request, conversation)}
+            if conversation.owner_id != request.user.pk:
+                self.log_change(request, conversation, _now("Messages viewed."))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _transcript(request: HttpRequest, conversation: Conversation) -> str:
+    try:
+        before = UUID(request.GET.get("before", ""))
+    except ValueError:
+        before = None
+    more = link_to_list(Message, _("Show all messages"), conversation__id__exact=conversation.pk)
+    context = {**page_of(conversation, before), "all_messages": more}
+    return render_to_string("admin/chat/transcript.html", context)
 
 
 def _tell_owner(conversation: Conversation, change: str, **fields: Any) -> None:
