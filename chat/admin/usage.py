@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -15,9 +15,13 @@ from django.utils.translation import gettext as _now
 
 from chat.admin.base import may_view, username_of
 from chat.admin.figures import NEWEST, Period
+from chat.audit import note
 from chat.drawing.charts import Series, Words, colour_of, draw_bars, draw_columns, draw_lines
 from chat.models import Generation, Usage
 from chat.models.usage import NANO
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 PERIODS = (7, 30, 90)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # What a spreadsheet would take for one.
@@ -56,6 +60,8 @@ def usage_page(request: HttpRequest) -> HttpResponse:
 def usage_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return the usage of a period, a line for each day, user and model."""
     period = _period(request)
+    text = _now("Exported as CSV: %(count)d days.") % {"count": period.length}
+    note(cast("AbstractBaseUser", request.user), Usage, text, name=str(Usage._meta.verbose_name))
     names = ("day", username_of("user"), "model", "currency", "answers", "estimated")
     sums = ("input_tokens", "output_tokens", "cost")
     rows = period.usage.order_by("day", "pk").values_list(*names, *sums)

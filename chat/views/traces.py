@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from chat.agents.graph import Graph
+from chat.audit import note_view
 from chat.errors import ChatError
 from chat.generations.forks import fork_conversation
 from chat.generations.timing import timed_text
@@ -148,7 +149,10 @@ async def _find(request: HttpRequest, generation_id: UUID) -> Generation:
 
 
 def _find_for(user: "AbstractBaseUser", generation_id: UUID) -> Generation:
-    return get_object_or_404(traceable_by(user).select_related(*RELATED), pk=generation_id)
+    found = get_object_or_404(traceable_by(user).select_related(*RELATED), pk=generation_id)
+    if found.owner_id != user.pk:
+        note_view(user, found)
+    return found
 
 
 def page_config(generation: Generation, choice: Choice) -> dict[str, Any]:
