@@ -69,6 +69,13 @@ def mend(connection: Any) -> bool:
     return True
 
 
+def tidy(connection: Any) -> None:
+    """Take out of the index what it only marks as deleted: words of texts that are gone."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {INDEX} ({INDEX}) VALUES ('optimize')")  # noqa: S608
+
+
 def _drop_sqlite(cursor: Any) -> None:
     for name, _ in _triggers():
         cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
