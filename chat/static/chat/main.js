@@ -12,6 +12,7 @@ import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
 import { Transcript } from "./transcript.js";
+import { prepareTree } from "./tree.js";
 import { explain } from "./words.js";
 
 const LATE = 250; // How long news of another tab waits for an `accepted` of this one.
@@ -151,6 +152,7 @@ function changed(frame) {
     document.title = frame.title;
   }
   if ("queue" in frame || "running" in frame) queue.read();
+  if (frame.leaf) resync();
   if (frame.message) setTimeout(() => catchUpWith(frame.message), LATE);
 }
 
@@ -186,6 +188,9 @@ const handlers = { hello, accepted, events, conversation: changed, error: failed
 socket.addEventListener("frame", ({ detail }) => handlers[detail.type]?.(detail));
 socket.addEventListener("state", ({ detail }) => connection.show(detail, transcript.active));
 transcript.addEventListener("follow", ({ detail }) => follow(detail));
+transcript.addEventListener("unfollow", ({ detail }) => {
+  socket.send({ type: "unfollow", generation: detail.generation });
+});
 transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
 transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
@@ -201,6 +206,7 @@ find("examples").addEventListener("click", (event) => {
 });
 composer.setRunning(transcript.active.length > 0);
 new Search(sidebar);
+prepareTree(transcript);
 prepareDrawer();
 prepareReach();
 socket.connect();
