@@ -52,7 +52,7 @@ def test_an_answer_on_a_branch_that_is_not_shown_is_let_go_and_found_again(
     wait_for_end(page)
     page.get_by_role("button", name="Answer again").click()
     wait_until_writing(page)
-    page.reload()  # Only the end of an answer brings its pager; a prompt has one at once.
+    page.reload()
     message = page.locator(".assistant").get_attribute("data-message")
     page.evaluate(
         """async () => {
@@ -70,6 +70,37 @@ def test_an_answer_on_a_branch_that_is_not_shown_is_let_go_and_found_again(
     page.get_by_role("button", name="Later version").click()
     expect(answer_of(page)).to_contain_text("word99")
     wait_for_end(page)
+
+
+def test_an_edited_prompt_stands_beside_the_earlier_one(page: Page, live_site: Site) -> None:
+    live_site.upstream.script("text:one", "text:two", "text:three")
+    ask(page, "First")
+    wait_for_end(page)
+    ask(page, "Secnod")
+    wait_for_end(page)
+    edit = page.get_by_role("button", name="Edit", exact=True).last
+    edit.focus()
+    page.keyboard.press("Enter")
+    field = page.get_by_label("Edit the message")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("Secnod")
+    page.keyboard.press("Escape")
+    expect(field).to_have_count(0)
+    expect(edit).to_be_focused()
+    page.keyboard.press("Enter")
+    field.fill("Second")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".bubble")).to_have_text(["First", "Second"])
+    expect(answer_of(page)).to_have_text("three")
+    wait_for_end(page)
+    told = live_site.upstream.journal[-1]["body"]["messages"]
+    assert [turn["content"] for turn in told[-3:]] == ["First", "one", "Second"]
+    expect(page.locator(".user .pager")).to_contain_text("2/2")
+    page.get_by_role("button", name="Earlier version").click()
+    expect(page.locator(".bubble")).to_have_text(["First", "Secnod"])
+    expect(answer_of(page)).to_have_text("two")
+    page.reload()
+    expect(page.locator(".bubble")).to_have_text(["First", "Secnod"])
 
 
 def test_the_pager_works_without_a_script(page: Page, chromium: Browser, live_site: Site) -> None:

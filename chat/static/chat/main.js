@@ -67,6 +67,12 @@ function regenerate(article) {
   ask(turn, { type: "regenerate", message, model: find("model").value });
 }
 
+function edit({ article, text, parent }) {
+  const { conversation } = config;
+  const turn = transcript.replacePrompt(article, text);
+  ask(turn, { type: "send", conversation, parent, text, model: find("model").value });
+}
+
 function accepted(frame) {
   const entry = pending.get(frame.id);
   if (!entry) return;
@@ -74,6 +80,7 @@ function accepted(frame) {
   if (!config.conversation) enter(frame.conversation);
   transcript.accept(entry.turn, frame);
   if (frame.position) queue.read();
+  if ("parent" in entry.frame) resync(); // It is one of several versions.
   flush();
 }
 
@@ -101,7 +108,7 @@ function refused(frame) {
   turn.answer.fail(explain(frame), () => {
     if (asked.type === "regenerate") turn.answer.article.remove();
     else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
-    if (asked.type === "regenerate") location.reload();
+    if (asked.type === "regenerate" || "parent" in asked) location.reload();
     else send(asked);
   });
   flush();
@@ -192,6 +199,7 @@ transcript.addEventListener("unfollow", ({ detail }) => {
   socket.send({ type: "unfollow", generation: detail.generation });
 });
 transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
+transcript.addEventListener("edit", ({ detail }) => edit(detail));
 transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
 composer.addEventListener("send", ({ detail }) => send(detail));

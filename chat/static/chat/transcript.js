@@ -59,6 +59,13 @@ export class Transcript extends EventTarget {
     return { prompt: null, answer };
   }
 
+  /** Show an edited prompt, and an answer to come, in the place of what stood there. */
+  replacePrompt(article, text) {
+    while (article.nextElementSibling) this.#leave(article.nextElementSibling);
+    article.remove();
+    return this.addTurn(text);
+  }
+
   /** The server accepted a turn: give it its ids and follow it. */
   accept({ prompt, answer }, frame) {
     this.#removeTwin(frame.answer, answer.article);

@@ -1,6 +1,6 @@
 // Other versions of a message: shown in its place, and remembered by the server for every tab.
 
-import { announce, callApi, config, word } from "./page.js";
+import { announce, callApi, config, fromTemplate, word } from "./page.js";
 
 export function prepareTree(transcript) {
   transcript.list.addEventListener("submit", (event) => {
@@ -9,6 +9,47 @@ export function prepareTree(transcript) {
     event.preventDefault();
     show(transcript, event.submitter).catch(() => announce(word("failed_action")));
   });
+  transcript.list.addEventListener("click", (event) => {
+    const button = event.target.closest('[data-action="edit"]');
+    if (button) edit(transcript, button.closest("article"));
+  });
+}
+
+/** Have a prompt edited in its place. What is sent stands beside it: nothing is overwritten. */
+function edit(transcript, article) {
+  if (article.querySelector(".edit-form") || !article.dataset.message) return;
+  const bubble = article.querySelector(".bubble");
+  const form = fromTemplate("edit-template");
+  const field = form.querySelector("textarea");
+  const leave = () => {
+    form.remove();
+    bubble.hidden = false;
+    article.querySelector('[data-action="edit"]').focus({ preventScroll: true });
+  };
+  field.value = bubble.textContent;
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+    else if (event.key !== "Escape" || event.isComposing) return;
+    else leave();
+    event.preventDefault();
+    event.stopPropagation(); // Elsewhere Escape stops the answer.
+  });
+  form.querySelector('[data-action="leave-edit"]').addEventListener("click", leave);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!field.value.trim()) return;
+    const detail = { article, text: field.value, parent: parentOf(article) };
+    transcript.dispatchEvent(new CustomEvent("edit", { detail }));
+  });
+  bubble.hidden = true;
+  bubble.after(form);
+  field.focus();
+}
+
+/** The id of the message that a prompt follows, null at the root. */
+function parentOf(article) {
+  const { parent } = article.dataset;
+  return (parent ?? article.previousElementSibling?.dataset.message) || null;
 }
 
 async function show(transcript, button) {
