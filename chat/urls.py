@@ -17,6 +17,7 @@ from chat.views import (
     setup,
     shares,
     traces,
+    versions,
 )
 from chat.views.kept import api  # With what `chat.views.api` has put there.
 
@@ -80,6 +81,7 @@ urlpatterns = [
     path("archived/", options.archived, name="archived"),
     path("s/<str:token>/", shares.shared, name="shared"),
     path("m/<uuid:message_id>/", pages.message, name="message"),
+    path("m/<uuid:message_id>/show/", versions.show, name="show"),
     path("g/<uuid:generation_id>/", traces.trace, name="trace"),
     path("g/<uuid:generation_id>/withdraw/", queues.take_back, name="withdraw"),
     path("g/<uuid:generation_id>/fork/", traces.fork, name="trace_fork"),

@@ -69,7 +69,15 @@ def history_before(message: Message, *, limit_chars: int) -> list[tuple[str, str
 
 
 def newest_end(conversation: Conversation) -> Message | None:
-    """Return what the next prompt follows: the newest answer, or what a fork ends with."""
+    """
+    Return what the next prompt follows: the end of the branch that is shown.
+
+    That is the newest answer, or what a fork ends with, unless its owner looks at another.
+    """
+    if conversation.leaf_id is not None:
+        shown = conversation.messages.kept().filter(pk=conversation.leaf_id).first()
+        if shown is not None:
+            return shown
     answer = conversation.messages.answers().order_by("-id").first()
     if conversation.forked_from_id is None:
         return answer

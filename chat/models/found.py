@@ -10,6 +10,7 @@ from django.db.models.functions import Left
 from chat.models.search import Words
 from chat.models.search_index import MAX_CHARS
 from chat.models.snippets import Part, snippet
+from chat.models.tree import path_up
 
 M = TypeVar("M", bound=models.Model)
 
@@ -25,28 +26,44 @@ class FoundQuerySet(models.QuerySet[M]):
         """
         Return the ids from a leaf, or else the newest one, up to the root.
 
-        Of one conversation's messages, in one query of bare ids; none if the leaf is not
-        among them. With a limit at most so many.
+        Of one conversation's messages; none if the leaf is not among them. With a limit
+        at most so many, and no more than those are read.
         """
-        parents: dict[UUID, UUID | None] = dict(self.order_by("id").values_list("id", "parent_id"))
-        # Ids grow with time and a parent is older than its child: the greatest id is a leaf.
-        step = leaf or next(reversed(parents), None)
-        found: list[UUID] = []
-        while step in parents and (limit is None or len(found) < limit):
-            found.append(step)
-            step = parents[step]
-        return found
+        rows = self if leaf is None else self.filter(pk=leaf)
+        return path_up(rows.order_by("-id").values("id")[:1], limit=limit)
+
+    def kept(self) -> Self:
+        """Other than prompts that were taken out of a queue, and their answers."""
+        taken = models.Q(generation__status="stopped", generation__started_at=None)
+        answers = self.model._default_manager.filter(parent=models.OuterRef("pk"))
+        withdrawn = models.Exists(answers) & ~models.Exists(answers.exclude(taken))
+        itself = self.model._default_manager.filter(taken, pk=models.OuterRef("pk"))
+        return self.exclude(models.Exists(itself)).exclude(models.Q(withdrawn, role="user"))
 
     def newest_kept(self) -> UUID | None:
         """Return the newest one, other than prompts that were taken out of a queue."""
-        taken = self.filter(generation__status="stopped", generation__started_at=None)
-        parents: dict[UUID, UUID | None] = dict(self.order_by("id").values_list("id", "parent_id"))
-        left = list(parents)
-        while len(left) > 1 and taken.filter(pk=left[-1]).exists():
-            prompt = parents[left.pop()]
-            if left[-1] == prompt:
-                left.pop()
-        return left[-1] if left else None
+        return self.kept().order_by("-id").values_list("id", flat=True).first()
+
+    def with_siblings(self) -> Self:
+        """Annotate ``has_siblings``: whether anything stands beside it, below the same message."""
+        others = self.model._default_manager.exclude(pk=models.OuterRef("pk"))
+        roots = others.filter(conversation=models.OuterRef("conversation"), parent=None)
+        beside = models.Exists(others.filter(parent=models.OuterRef("parent")))
+        # Only at the root is the whole conversation looked through.
+        found = models.Case(models.When(parent=None, then=models.Exists(roots)), default=beside)
+        return self.annotate(has_siblings=found)
+
+    def versions(self, parents: Iterable[UUID | None]) -> dict[UUID | None, list[UUID]]:
+        """Return what stands below each of these, or at the root for None, oldest first."""
+        ids = list(parents)
+        below = models.Q(parent__in=[pk for pk in ids if pk])
+        if None in ids:
+            below |= models.Q(parent=None)
+        found: dict[UUID | None, list[UUID]] = {}
+        rows = self.kept().filter(below).exclude(role="system").order_by("id")
+        for parent, pk in rows.values_list("parent_id", "id"):
+            found.setdefault(parent, []).append(pk)
+        return found
 
     def snippets(self, conversations: Iterable[UUID], words: Words) -> dict[UUID, list[Part]]:
         """

@@ -141,6 +141,17 @@ class KeptConversation(models.Model):
     # Names what was imported: the same again is not imported twice.
     content_key = models.CharField(max_length=64, null=True, blank=True, editable=False)
 
+    # The end of the branch that is shown; none: the newest.
+    leaf = models.ForeignKey(
+        "chat.Message",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        editable=False,
+        verbose_name=_("end of the shown branch"),
+    )
+
     class Meta:
         abstract = True
 
@@ -182,6 +193,7 @@ def used_now(conversation: KeptConversation) -> dict[str, Any]:
     """Return what a new prompt changes in its conversation."""
     now = timezone.now()
     changes: dict[str, Any] = {"updated_at": now, "read_at": now, "archived_at": None}
+    changes["leaf"] = None  # What was asked last is what is shown.
     if conversation.temporary:
         changes["deleted_at"] = end_of_temporary()
     return changes

@@ -71,7 +71,8 @@ def _turn(message: Message, place: _Place) -> str:
 
 def _places(conversation: Conversation, leaf: UUID | None, all_branches: bool) -> list[_Place]:
     if not all_branches:
-        return [_Place(pk) for pk in reversed(conversation.messages.branch(leaf))]
+        branch = conversation.messages.branch(leaf or conversation.leaf_id)
+        return [_Place(pk) for pk in reversed(branch)]
     children: dict[UUID | None, list[UUID]] = {}
     for pk, parent in conversation.messages.order_by("id").values_list("id", "parent_id"):
         children.setdefault(parent, []).append(pk)

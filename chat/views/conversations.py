@@ -17,6 +17,7 @@ from chat.llm.registry import check_model_name
 from chat.models import Conversation, ConversationQuerySet, Generation, Message
 from chat.models.kept import end_of_temporary, lines_of
 from chat.models.search import Words
+from chat.models.tree import end_below
 from chat.views import schemas
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ async def change(
     changes = payload.model_dump(exclude_none=True)
     conversation = await in_transaction(_change, user, conversation_id, changes)
     passing = {name: changes[name] for name in ("unread", "open") if name in changes}
-    lasting = {} if changes and changes == passing else news(conversation)
+    if "leaf" in changes:
+        passing["leaf"] = str(conversation.leaf_id)
+    lasting = {} if changes and changes.keys() == passing.keys() else news(conversation)
     await notify_conversation(user.pk, conversation_id, "updated", **lasting, **passing)
     return conversation
 
@@ -170,11 +173,20 @@ def _columns(conversation: Conversation, changes: dict[str, Any]) -> Iterator[tu
                 yield "read_at", F("created_at") if value else now
             case "open":
                 yield "deleted_at", end_of_temporary(closed=not value)
+            case "leaf":
+                yield "leaf_id", _end_through(conversation, value)
             case "title":
                 yield "title", value
                 yield "title_is_first_words", False
             case _:
                 yield name, value
+
+
+def _end_through(conversation: Conversation, message_id: UUID) -> UUID:
+    """Return the end of the newest branch through a message. Raise NotFound."""
+    if not conversation.messages.filter(pk=message_id).exists():
+        raise NotFound
+    return end_below(message_id)
 
 
 def list_messages(

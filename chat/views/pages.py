@@ -25,7 +25,7 @@ from chat.errors import ChatError
 from chat.generations import start_generation
 from chat.llm.registry import ModelInfo, available_models, default_model
 from chat.models import Conversation, Generation, Message, Preferences
-from chat.views.branches import window_of
+from chat.views.branches import add_pagers, window_of
 from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
 from chat.views.preferences import keep_language, unsaid_language
 from chat.views.sidebar import groups, sidebar, words
@@ -46,7 +46,7 @@ async def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 async def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
-    """Show a conversation along its newest branch. A posted prompt continues it."""
+    """Show a conversation along one branch. A posted prompt continues it."""
     owned = Conversation.objects.owned_by(await request.auser())
     return await _chat(request, conversation=await aget_object_or_404(owned, pk=conversation_id))
 
@@ -56,10 +56,11 @@ async def conversation(request: HttpRequest, conversation_id: UUID) -> HttpRespo
 @require_safe
 def message(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Return one message as the page shows it, or with ``?as=text`` the text as it was written."""
-    owned = Message.objects.owned_by(request.user).select_related("generation")
+    owned = Message.objects.owned_by(request.user).select_related("generation").with_siblings()
     found = get_object_or_404(owned, pk=message_id)
     if request.GET.get("as") == "text":
         return HttpResponse(found.text, content_type="text/plain; charset=utf-8")
+    add_pagers([found])
     return render(request, "chat/_message.html", {"message": found})
 
 
@@ -123,6 +124,7 @@ def _render(
     request: HttpRequest, conversation: Conversation | None, context: dict[str, Any]
 ) -> HttpResponse:
     messages, count, more = window_of(conversation, request.GET.get("windows", ""))
+    add_pagers(messages)
     error = context["error"]
     temporary = conversation.temporary if conversation else _is_temporary(request)
     context |= {

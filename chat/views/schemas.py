@@ -49,6 +49,7 @@ class ConversationChange(Strict):
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None = None
     unread: StrictBool | None = None
     open: StrictBool | None = None
+    leaf: UUID | None = None
 
 
 class NewMessage(Strict):
@@ -75,6 +76,7 @@ class Conversation(Schema):
     agent: str
     forked_from: UUID | None
     forked_at_step: UUID | None
+    leaf: UUID | None
     pinned: bool
     archived: bool
     temporary: bool
@@ -89,6 +91,10 @@ class Conversation(Schema):
     @staticmethod
     def resolve_forked_at_step(conversation: models.Conversation) -> UUID | None:
         return conversation.forked_at_step_id
+
+    @staticmethod
+    def resolve_leaf(conversation: models.Conversation) -> UUID | None:
+        return conversation.leaf_id
 
 
 class SnippetPart(Schema):

@@ -51,7 +51,7 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 def create_share(
     user: "AbstractBaseUser", conversation_id: UUID, *, days: int | None, show_name: bool
 ) -> Share:
-    """Share what a conversation's newest branch says by now. Raise NotFound, BadRequest."""
+    """Share what the shown branch of a conversation says by now. Raise NotFound, BadRequest."""
     owned = Conversation.objects.owned_by(user).select_for_update()
     conversation = owned.filter(pk=conversation_id).first()
     if conversation is None:
@@ -102,8 +102,8 @@ def address_of(share: Share, request: HttpRequest) -> str:
 
 
 def _last_said(conversation: Conversation) -> UUID | None:
-    """Return the end of the newest branch, without an answer that is still being written."""
-    branch = conversation.messages.branch()
+    """Return the end of the shown branch, without an answer that is still being written."""
+    branch = conversation.messages.branch(conversation.leaf_id)
     unended = set(Generation.objects.active_in(conversation).values_list("message_id", flat=True))
     last = 0
     for place, pk in enumerate(branch):

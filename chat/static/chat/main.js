@@ -12,6 +12,7 @@ import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
 import { Transcript } from "./transcript.js";
+import { prepareTree } from "./tree.js";
 import { explain } from "./words.js";
 
 const LATE = 250; // How long news of another tab waits for an `accepted` of this one.
@@ -66,6 +67,12 @@ function regenerate(article) {
   ask(turn, { type: "regenerate", message, model: find("model").value });
 }
 
+function edit({ article, text, parent }) {
+  const { conversation } = config;
+  const turn = transcript.replacePrompt(article, text);
+  ask(turn, { type: "send", conversation, parent, text, model: find("model").value });
+}
+
 function accepted(frame) {
   const entry = pending.get(frame.id);
   if (!entry) return;
@@ -73,6 +80,7 @@ function accepted(frame) {
   if (!config.conversation) enter(frame.conversation);
   transcript.accept(entry.turn, frame);
   if (frame.position) queue.read();
+  if ("parent" in entry.frame) resync(); // It is one of several versions.
   flush();
 }
 
@@ -100,7 +108,7 @@ function refused(frame) {
   turn.answer.fail(explain(frame), () => {
     if (asked.type === "regenerate") turn.answer.article.remove();
     else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
-    if (asked.type === "regenerate") location.reload();
+    if (asked.type === "regenerate" || "parent" in asked) location.reload();
     else send(asked);
   });
   flush();
@@ -151,6 +159,7 @@ function changed(frame) {
     document.title = frame.title;
   }
   if ("queue" in frame || "running" in frame) queue.read();
+  if (frame.leaf) resync();
   if (frame.message) setTimeout(() => catchUpWith(frame.message), LATE);
 }
 
@@ -186,7 +195,11 @@ const handlers = { hello, accepted, events, conversation: changed, error: failed
 socket.addEventListener("frame", ({ detail }) => handlers[detail.type]?.(detail));
 socket.addEventListener("state", ({ detail }) => connection.show(detail, transcript.active));
 transcript.addEventListener("follow", ({ detail }) => follow(detail));
+transcript.addEventListener("unfollow", ({ detail }) => {
+  socket.send({ type: "unfollow", generation: detail.generation });
+});
 transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
+transcript.addEventListener("edit", ({ detail }) => edit(detail));
 transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
 composer.addEventListener("send", ({ detail }) => send(detail));
@@ -201,6 +214,7 @@ find("examples").addEventListener("click", (event) => {
 });
 composer.setRunning(transcript.active.length > 0);
 new Search(sidebar);
+prepareTree(transcript);
 prepareDrawer();
 prepareReach();
 socket.connect();

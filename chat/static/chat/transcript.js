@@ -3,11 +3,12 @@
 import { Answer, copyFrom } from "./answer.js";
 import { addressOf, announce, around, equipCode, find, fromTemplate, get, parse } from "./page.js";
 import { Scroll } from "./scroll.js";
+import { takePager } from "./tree.js";
 import { gettext } from "./words.js";
 
 const AGAIN = 2000;
 
-/** Events: "activity", "stale" (to be read again), "follow" (detail: an Answer), "regenerate" (detail: an article). */
+/** Events: "activity", "stale" (to be read again), "follow" and "unfollow" (detail: an Answer), "regenerate" (detail: an article). */
 export class Transcript extends EventTarget {
   constructor() {
     super();
@@ -56,6 +57,13 @@ export class Transcript extends EventTarget {
     article.replaceWith(answer.article);
     this.scroll.showPrompt(answer.article.previousElementSibling ?? answer.article);
     return { prompt: null, answer };
+  }
+
+  /** Show an edited prompt, and an answer to come, in the place of what stood there. */
+  replacePrompt(article, text) {
+    while (article.nextElementSibling) this.#leave(article.nextElementSibling);
+    article.remove();
+    return this.addTurn(text);
   }
 
   /** The server accepted a turn: give it its ids and follow it. */
@@ -120,21 +128,36 @@ export class Transcript extends EventTarget {
     const fresh = parse(await get(address));
     const list = fresh.getElementById("transcript");
     if (!list || address !== location.pathname + location.search) return null;
-    const ids = new Set();
-    let previous = null;
+    const ids = new Set(this.#earlierThan(list.firstElementChild));
+    let previous = this.#article([...ids].at(-1));
     for (const theirs of [...list.children]) {
       ids.add(theirs.dataset.message);
       previous = this.#merge(document.adoptNode(theirs), previous);
     }
     for (const ours of [...this.list.children]) {
       const id = ours.dataset.message;
-      if (before.has(id) && id && !ids.has(id) && !this.#answerOf(ours)) ours.remove();
+      if (before.has(id) && id && !ids.has(id)) this.#leave(ours);
     }
     equipCode(this.list);
     this.#adopt(this.list);
     if (ids.size) find("empty").hidden = true;
     around.classList.toggle("is-empty", !this.list.children.length);
     return fresh;
+  }
+
+  /** Of messages that a smaller window does not reach: they stand above one that it shows. */
+  #earlierThan(first) {
+    const ours = [...this.list.children].map((article) => article.dataset.message);
+    return ours.slice(0, Math.max(0, ours.indexOf(first?.dataset.message)));
+  }
+
+  /** It is not on the branch that is shown. If it is being written, it is so unseen. */
+  #leave(article) {
+    const answer = this.#answerOf(article);
+    article.remove();
+    if (!answer) return;
+    this.answers.delete(answer.generation);
+    this.dispatchEvent(new CustomEvent("unfollow", { detail: answer }));
   }
 
   #merge(theirs, previous) {
@@ -144,6 +167,7 @@ export class Transcript extends EventTarget {
       else this.list.prepend(theirs);
       return theirs;
     }
+    takePager(ours, theirs);
     const bubble = ours.querySelector(".bubble");
     if (bubble) bubble.textContent = theirs.querySelector(".bubble").textContent;
     const same = ours.dataset.status === theirs.dataset.status && !ours.dataset.unsettled;
