@@ -1,10 +1,12 @@
 // Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
 
+import { fieldsOf, prepareChoice } from "./choice.js";
 import { Connection } from "./connection.js";
 import { Composer } from "./composer.js";
 import { prepareDrawer } from "./drawer.js";
 import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
+import { Picker } from "./picker.js";
 import { Presence } from "./presence.js";
 import { Queue } from "./queue.js";
 import { prepareReach } from "./reach.js";
@@ -54,16 +56,14 @@ function flush() {
   }
 }
 
-function send({ text, model }) {
-  const frame = { type: "send", text };
-  if (model) frame.model = model;
-  ask(transcript.addTurn(text), frame);
+function send({ text, ...choice }) {
+  ask(transcript.addTurn(text), { type: "send", text, ...choice });
 }
 
 function regenerate(article) {
   const { message } = article.dataset;
   const turn = transcript.replaceAnswer(article);
-  ask(turn, { type: "regenerate", message, model: find("model").value });
+  ask(turn, { type: "regenerate", message, ...fieldsOf(find("model").value) });
 }
 
 function accepted(frame) {
@@ -101,7 +101,7 @@ function refused(frame) {
     if (asked.type === "regenerate") turn.answer.article.remove();
     else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
     if (asked.type === "regenerate") location.reload();
-    else send(asked);
+    else send({ text: asked.text, ...fieldsOf(find("model").value) });
   });
   flush();
 }
@@ -189,7 +189,7 @@ transcript.addEventListener("follow", ({ detail }) => follow(detail));
 transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
 transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
-composer.addEventListener("send", ({ detail }) => send(detail));
+composer.addEventListener("send", ({ detail }) => send({ text: detail.text, ...fieldsOf(detail.model) }));
 composer.addEventListener("stop", stop);
 queue.addEventListener("changed", ({ detail }) => {
   if (!transcript.arrange(detail)) transcript.resync().then(() => transcript.arrange(detail), () => {});
@@ -201,6 +201,8 @@ find("examples").addEventListener("click", (event) => {
 });
 composer.setRunning(transcript.active.length > 0);
 new Search(sidebar);
+new Picker();
 prepareDrawer();
 prepareReach();
+prepareChoice((text) => composer.show(text));
 socket.connect();
