@@ -47,7 +47,7 @@ async def keep_choice(
     if conversation is None:
         return
     # Names are checked when they are asked; here only what is new is written.
-    changes = {
+    changes: dict[str, Any] = {
         name: value for name, value in choice.items() if getattr(conversation, name) != value
     }
     if changes:
