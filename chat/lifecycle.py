@@ -19,9 +19,9 @@ from chat.readers import hear
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.05
-# How many objects may be left over before the collector looks for cycles among the newest, and how
-# many such looks come before the older ones are looked at: what start-up made is frozen, so that all
-# that is left costs little to look at, and what ended answers leave must not pile up for hours.
+# How many objects may be left over before the collector looks for cycles among the newest, and
+# how many such looks come before the older ones are looked at. What start-up made is frozen, so
+# what is left costs little to look at; and what ended answers leave must not pile up for hours.
 GARBAGE = (20_000, 5, 2)
 
 

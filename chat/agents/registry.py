@@ -72,6 +72,24 @@ def check_agent_name(name: str) -> None:
         raise UnknownAgent(f"No agent is called {name[:100]!r}. There are: {names}.")
 
 
+def known_agents() -> dict[str, str]:
+    """Return each agent's name and, as far as it is known without loading any, what it does."""
+    return {name: _told(name, entry) for name, entry in agent_entries().items()}
+
+
+def _told(name: str, entry: Any) -> str:
+    if (agent := _agents.get(name)) is not None:
+        return agent.description
+    path = entry if isinstance(entry, str) else dict(entry).get("class", "")
+    # Of ours alone: to look at somebody else's function would load its libraries.
+    return _description(import_string(path)) if path.startswith("chat.") else ""
+
+
+def _description(builder: Any) -> str:
+    described = inspect.getdoc(builder) or ""
+    return " ".join(described.partition("\n\n")[0].split())
+
+
 async def load_agent(name: str) -> Agent:
     """
     Return an agent, built aside when it is used for the first time.
@@ -119,10 +137,9 @@ def _build(name: str) -> Agent:
     takes = _takes(compiled)
     if not takes:
         raise ImproperlyConfigured(f"The agent {name!r} takes none of {', '.join(ASKED)}.")
-    described = inspect.getdoc(builder) or ""
     return Agent(
         name=name,
-        description=" ".join(described.partition("\n\n")[0].split()),
+        description=_description(builder),
         graph=describe(compiled),
         compiled=compiled,
         takes=takes,

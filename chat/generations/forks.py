@@ -65,6 +65,8 @@ def _fork(
         title=_title(origin),
         model=origin.model,
         agent=origin.agent,
+        parameters=origin.parameters,
+        system_prompt=origin.system_prompt,
         forked_from=message,
         forked_at_step=step,
     )

@@ -19,6 +19,7 @@ from chat.events import Event, EventKind
 from chat.generations import lookups, steps, timing, usage
 from chat.generations.end import End
 from chat.generations.history import history_before, split_system
+from chat.generations.parameters import merged
 from chat.generations.workers import worker_id
 from chat.models import Generation, Message
 
@@ -59,6 +60,7 @@ def load_run(generation: Generation) -> Run:
         generation.message, limit_chars=4 * chat_settings().context_tokens
     )
     system, history = split_system(history)
+    conversation = generation.conversation
     return Run(
         generation_id=generation.pk,
         epoch=generation.epoch,
@@ -68,10 +70,10 @@ def load_run(generation: Generation) -> Run:
         model=generation.model,
         history=history,
         prompt=prompt,
-        system=system,
-        options=generation.options or {},
+        system=conversation.system_prompt or None if system is None else system,
+        options=merged(conversation.parameters, generation.options),
         agent=generation.agent,
-        is_untitled=generation.conversation.title_is_first_words,
+        is_untitled=conversation.title_is_first_words,
         first_sequence=steps.first_sequence(generation) if generation.agent else 0,
         saved_text=generation.message.text,
     )

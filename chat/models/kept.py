@@ -22,6 +22,7 @@ TEMPORARY_TIME = timedelta(hours=24)  # A temporary one lives so long after its 
 CLOSED_TIME = timedelta(minutes=1)  # And so long after its page was closed: it may be reloading.
 
 MAX_TAGS = 10
+MAX_SYSTEM_PROMPT = 20_000
 MAX_TAG_LENGTH = 40
 
 K = TypeVar("K", bound="KeptConversation")
@@ -150,6 +151,11 @@ class KeptConversation(models.Model):
         related_name="+",
         editable=False,
         verbose_name=_("end of the shown branch"),
+    )
+    # What its answers are asked for, by the names of the OpenAI API; and what the model is told.
+    parameters = models.JSONField(_("parameters"), null=True, blank=True, editable=False)
+    system_prompt = models.TextField(
+        _("system prompt"), blank=True, default="", db_default="", editable=False
     )
 
     class Meta:

@@ -144,9 +144,10 @@ async def send_message(
     summary="Begin a conversation with a copy of what led to a message or a step",
 )
 async def fork(request: HttpRequest, conversation_id: UUID, payload: schemas.Fork) -> Any:
-    return 201, await fork_conversation(
+    fork = await fork_conversation(
         _user(request), conversation_id, message_id=payload.message, step_id=payload.step
     )
+    return Status(201, fork)
 
 
 @api.post(

@@ -93,7 +93,7 @@ def _parse_place(cursor: str) -> tuple[datetime, UUID]:
 
 async def create(user: "AbstractBaseUser", payload: schemas.NewConversation) -> Conversation:
     _check_names(payload)
-    conversation = Conversation(owner_id=user.pk, **payload.model_dump())
+    conversation = Conversation(owner_id=user.pk, **payload.model_dump(exclude_none=True))
     if conversation.temporary:
         conversation.deleted_at = end_of_temporary()
     await in_transaction(conversation.save, force_insert=True)

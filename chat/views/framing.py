@@ -25,7 +25,8 @@ def address_of(request: HttpRequest, conversation_id: UUID) -> str:
 def chosen_model(request: HttpRequest, choice: dict[str, Any]) -> str:
     """Return the model that a frame was made for, if it is on offer, else the one chosen anyway."""
     wanted = request.GET.get("model", "") if is_embedded(request) else ""
-    model: str = wanted if wanted in choice["models"] else choice["model"]
+    on_offer = any(model.name == wanted for model in choice["models"])
+    model: str = wanted if on_offer else choice["model"]
     return model
 
 

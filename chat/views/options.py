@@ -25,6 +25,7 @@ from chat.errors import BadRequest, ChatError, NotFound
 from chat.generations.removal import delete_conversation
 from chat.models import Conversation
 from chat.views import conversations, schemas, shares
+from chat.views.schemas import Parameters
 from chat.wire.frames import explain
 
 if TYPE_CHECKING:
@@ -123,6 +124,22 @@ async def _tag(user: "AbstractBaseUser", conversation_id: UUID, form: QueryDict)
     return _("The tags are saved.")
 
 
+async def _set_parameters(user: "AbstractBaseUser", conversation_id: UUID, form: QueryDict) -> str:
+    told = {name: form.get(name, "").strip() for name in Parameters.model_fields}
+    parameters = {name: _number(text) for name, text in told.items() if text}
+    system_prompt = form.get("system_prompt", "").replace("\r\n", "\n").strip()
+    await _change(user, conversation_id, parameters=parameters, system_prompt=system_prompt)
+    return _("The next answers will be asked for so.")
+
+
+def _number(text: str) -> int | float | str:
+    """Return a number as it was typed, or the text, for whoever checks it to refuse."""
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
+
+
 async def _share(user: "AbstractBaseUser", conversation_id: UUID, form: QueryDict) -> str:
     days = form.get("days", "")
     await in_transaction(
@@ -161,6 +178,7 @@ ACTS: dict[str, Act] = {
     "archive": _set("archived", True, lambda: _("Archived.")),
     "unarchive": _set("archived", False, lambda: _("Back in the list.")),
     "tags": _tag,
+    "parameters": _set_parameters,
     "share": _share,
     "revoke": _revoke,
     "delete": _delete,

@@ -6,7 +6,6 @@ another tab, and fetches single messages rendered here.
 """
 
 import secrets
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -23,9 +22,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from chat.errors import ChatError
 from chat.generations import start_generation
-from chat.llm.registry import ModelInfo, available_models, default_model
+from chat.llm.registry import available_models, default_model
 from chat.models import Conversation, Generation, Message, Preferences
 from chat.views.branches import add_pagers, window_of
+from chat.views.choices import keep_choice, model_choice, read_choice
 from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
 from chat.views.preferences import keep_language, unsaid_language
 from chat.views.sidebar import groups, sidebar, words
@@ -79,14 +79,17 @@ async def _chat(request: HttpRequest, *, conversation: Conversation | None) -> H
 
 
 async def _send(request: HttpRequest, conversation: Conversation | None) -> HttpResponse:
+    user = cast("AbstractBaseUser", request.user)
+    choice = read_choice(request.POST.get("model", ""), conversation)
     accepted = await start_generation(
-        cast("AbstractBaseUser", request.user),
+        user,
         text=request.POST.get("text", "").replace("\r\n", "\n"),
         key=request.POST.get("key", "")[:128] or secrets.token_hex(16),
         conversation_id=conversation.pk if conversation else None,
-        model=request.POST.get("model", ""),
         temporary=_is_temporary(request),
+        **choice,  # type: ignore[arg-type]
     )
+    await keep_choice(user, conversation, choice)
     address = address_of(request, accepted.generation.conversation_id)
     return redirect(f"{address}#m-{accepted.generation.message_id}")
 
@@ -94,20 +97,6 @@ async def _send(request: HttpRequest, conversation: Conversation | None) -> Http
 def _is_temporary(request: HttpRequest) -> bool:
     """Whether a new chat is to be temporary: by the page's address, or by its form."""
     return (request.POST if request.method == "POST" else request.GET).get("temporary") == "1"
-
-
-def model_choice(
-    conversation: Conversation | None, models: Sequence[ModelInfo], default: str
-) -> dict[str, Any]:
-    """Return the context of the model picker; the chosen model is listed even if it is gone."""
-    chosen = (conversation.model if conversation else "") or default
-    names = [model.name for model in models]
-    return {
-        "models": names if chosen in names else [chosen, *names],
-        "model": chosen,
-        "default_model": default,
-        "is_demo": default == "demo",
-    }
 
 
 def _in_own_language(

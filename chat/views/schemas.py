@@ -5,15 +5,19 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt
 
 from chat import models
 from chat.llm.registry import ModelInfo
-from chat.models.kept import MAX_TAG_LENGTH, MAX_TAGS, tidy_tag
+from chat.models.kept import MAX_SYSTEM_PROMPT, MAX_TAG_LENGTH, MAX_TAGS, tidy_tag
 from chat.wire.frames import Name, Text
 
 Title = Annotated[Text, Field(max_length=200)]
 Tag = Annotated[Text, AfterValidator(tidy_tag), Field(min_length=1, max_length=MAX_TAG_LENGTH)]
+
+
+SystemPrompt = Annotated[Text, Field(max_length=MAX_SYSTEM_PROMPT)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Strict(Schema):
@@ -33,10 +37,20 @@ class ConversationQuery(PageQuery):
     archived: bool | None = None
 
 
+class Parameters(Strict):
+    """What answers are asked for. Whatever is left out is left to the model's server."""
+
+    temperature: Annotated[Real, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Real, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
+
+
 class NewConversation(Strict):
     title: Title = ""
     model: Name = ""
     agent: Name = ""
+    parameters: Parameters | None = None
+    system_prompt: SystemPrompt = ""
     temporary: StrictBool = False
 
 
@@ -44,6 +58,8 @@ class ConversationChange(Strict):
     title: Title | None = None
     model: Name | None = None
     agent: Name | None = None
+    parameters: Parameters | None = None
+    system_prompt: SystemPrompt | None = None
     pinned: StrictBool | None = None
     archived: StrictBool | None = None
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None = None
@@ -74,6 +90,8 @@ class Conversation(Schema):
     title: str
     model: str
     agent: str
+    parameters: dict[str, float | int]
+    system_prompt: str
     forked_from: UUID | None
     forked_at_step: UUID | None
     leaf: UUID | None
@@ -83,6 +101,10 @@ class Conversation(Schema):
     tags: list[str]
     created_at: datetime
     updated_at: datetime
+
+    @staticmethod
+    def resolve_parameters(conversation: models.Conversation) -> dict[str, Any]:
+        return conversation.parameters or {}
 
     @staticmethod
     def resolve_forked_from(conversation: models.Conversation) -> UUID | None:

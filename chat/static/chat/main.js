@@ -1,10 +1,12 @@
 // Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
 
+import { fieldsOf, prepareChoice } from "./choice.js";
 import { Connection } from "./connection.js";
 import { Composer } from "./composer.js";
 import { prepareDrawer } from "./drawer.js";
 import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
+import { Picker } from "./picker.js";
 import { Presence } from "./presence.js";
 import { Queue } from "./queue.js";
 import { prepareReach } from "./reach.js";
@@ -55,22 +57,20 @@ function flush() {
   }
 }
 
-function send({ text, model }) {
-  const frame = { type: "send", text };
-  if (model) frame.model = model;
-  ask(transcript.addTurn(text), frame);
+function send({ text, ...choice }) {
+  ask(transcript.addTurn(text), { type: "send", text, ...choice });
 }
 
 function regenerate(article) {
   const { message } = article.dataset;
   const turn = transcript.replaceAnswer(article);
-  ask(turn, { type: "regenerate", message, model: find("model").value });
+  ask(turn, { type: "regenerate", message, ...fieldsOf(find("model").value) });
 }
 
 function edit({ article, text, parent }) {
   const { conversation } = config;
   const turn = transcript.replacePrompt(article, text);
-  ask(turn, { type: "send", conversation, parent, text, model: find("model").value });
+  ask(turn, { type: "send", conversation, parent, text, ...fieldsOf(find("model").value) });
 }
 
 function accepted(frame) {
@@ -109,7 +109,7 @@ function refused(frame) {
     if (asked.type === "regenerate") turn.answer.article.remove();
     else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
     if (asked.type === "regenerate" || "parent" in asked) location.reload();
-    else send(asked);
+    else send({ text: asked.text, ...fieldsOf(find("model").value) });
   });
   flush();
 }
@@ -202,7 +202,7 @@ transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
 transcript.addEventListener("edit", ({ detail }) => edit(detail));
 transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
-composer.addEventListener("send", ({ detail }) => send(detail));
+composer.addEventListener("send", ({ detail }) => send({ text: detail.text, ...fieldsOf(detail.model) }));
 composer.addEventListener("stop", stop);
 queue.addEventListener("changed", ({ detail }) => {
   if (!transcript.arrange(detail)) transcript.resync().then(() => transcript.arrange(detail), () => {});
@@ -215,6 +215,8 @@ find("examples").addEventListener("click", (event) => {
 composer.setRunning(transcript.active.length > 0);
 new Search(sidebar);
 prepareTree(transcript);
+new Picker();
 prepareDrawer();
 prepareReach();
+prepareChoice((text) => composer.show(text));
 socket.connect();

@@ -55,11 +55,5 @@ function toggleSidebar() {
 }
 
 function chooseModel() {
-  const model = find("model");
-  model.focus();
-  try {
-    model.showPicker?.();
-  } catch {
-    // It has the focus: the keys open it.
-  }
+  find("picker-button").click();
 }

@@ -1,0 +1,156 @@
+"""Who answers, chosen in a real browser: with the keys alone, and without a script."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.agents.base import RULES_ONLY
+from tests.browser.accessible import faults_of, is_too_wide
+from tests.browser.conftest import sign_in
+from tests.browser.test_chat import answer_of, ask, wait_for_end
+from tests.servers import DaphneSite, Site
+from tests.upstream.modes import words_text
+
+STEPS = ["prompt", "check_safety", "decide_mode", "generate_poem"]
+POEM = ("text:generate_poem", "words:5")
+SEARCH = "Search the models"
+
+
+@pytest.fixture(scope="module")
+def live_site() -> Iterator[DaphneSite]:
+    agents = json.dumps({"router": RULES_ONLY})
+    with DaphneSite(env={"CHAT_AGENTS": agents, "CHAT_TITLES": "off"}) as site:
+        yield site
+
+
+def picker(page: Page) -> Page:
+    return page.locator("#picker-button")
+
+
+def choose(page: Page, words: str) -> None:
+    picker(page).click()
+    page.get_by_label(SEARCH).fill(words)
+    page.keyboard.press("Enter")
+
+
+def test_the_agent_is_chosen_and_its_trace_shows_the_way_to_a_poem(
+    page: Page, live_site: Site
+) -> None:
+    live_site.upstream.script(*POEM)
+    choose(page, "router")
+    expect(picker(page)).to_contain_text("router")
+    ask(page, "A poem about the sea")
+    wait_for_end(page)
+    assert answer_of(page).inner_text().strip() == words_text(5).strip()
+    page.reload()
+    expect(picker(page)).to_contain_text("router")
+    page.locator(".message.assistant .trace-link, .message.assistant a[href*='/g/']").first.click()
+    for step in STEPS:
+        expect(page.get_by_text(step).first).to_be_visible()
+
+
+def test_a_choice_in_a_conversation_is_kept_with_it(page: Page, live_site: Site) -> None:
+    live_site.upstream.script("words:2")
+    ask(page, "Plain")
+    wait_for_end(page)
+    expect(page).to_have_url(re.compile("/c/"))
+    with page.expect_response(lambda each: each.request.method == "PATCH") as kept:
+        choose(page, "router")
+    assert kept.value.json()["agent"] == "router"
+    page.reload()
+    expect(picker(page)).to_contain_text("router")
+    with page.expect_response(lambda each: each.request.method == "PATCH") as kept:
+        choose(page, "default")
+    assert kept.value.json()["agent"] == ""
+
+
+def test_the_picker_is_used_by_keys_alone(page: Page) -> None:
+    picker(page).focus()
+    page.keyboard.press("Enter")
+    search = page.get_by_label(SEARCH)
+    expect(search).to_be_focused()
+    before = search.get_attribute("aria-activedescendant")
+    page.keyboard.press("ArrowDown")
+    expect(search).not_to_have_attribute("aria-activedescendant", before or "")
+    page.keyboard.press("Escape")
+    expect(search).to_be_hidden()
+    expect(picker(page)).to_be_focused()
+    expect(picker(page)).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("Enter")
+    page.keyboard.type("writes a poem")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.type(" nothing at all")
+    expect(page.get_by_role("status").filter(has_text="No model")).to_be_visible()
+    page.keyboard.press("Enter")
+    search.fill("rout")
+    page.keyboard.press("Enter")
+    expect(picker(page)).to_be_focused()
+    expect(picker(page)).to_have_accessible_name(re.compile("Model: ?router"))
+    assert page.locator("#model").evaluate("each => each.value") == "agent:router"
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_open_list_is_accessible_and_fits(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 720})
+    before = faults_of(page)
+    picker(page).click()
+    box = page.locator("#picker-box").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert box["y"] >= 0
+    assert faults_of(page) == before
+    assert not is_too_wide(page)
+
+
+def test_a_press_beside_the_list_closes_it(page: Page) -> None:
+    picker(page).click()
+    expect(page.get_by_label(SEARCH)).to_be_focused()
+    page.locator(".topbar").click()
+    expect(page.get_by_label(SEARCH)).to_be_hidden()
+
+
+def test_without_a_script_the_agent_is_chosen_in_the_form(
+    chromium: Browser, live_site: Site, account: None
+) -> None:
+    live_site.upstream.reset()
+    live_site.upstream.script("words:2", *POEM)
+    context: BrowserContext = chromium.new_context(
+        base_url=live_site.url, java_script_enabled=False
+    )
+    sign_in(context, live_site)
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_label("Your message").fill("Plain")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".message.assistant .answer")).to_contain_text("word1")
+    page.locator("#model").select_option("agent:router")
+    page.get_by_label("Your message").fill("A poem")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#model")).to_have_value("agent:router")
+    expect(page.locator(".message.assistant .answer").last).to_contain_text("word4")
+    context.close()
+
+
+def test_parameters_are_set_in_a_dialog_and_reach_the_model(page: Page, live_site: Site) -> None:
+    live_site.upstream.script("words:2", "words:2")
+    ask(page, "First")
+    wait_for_end(page)
+    before = faults_of(page)
+    page.locator("#topbar-more").click()
+    page.get_by_role("menuitem", name="Model parameters").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Temperature").fill("0.25")
+    dialog.get_by_label("System prompt").fill("Rhyme.")
+    assert faults_of(page) == before
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_text("The next answers will be asked for so.")).to_be_visible()
+    page.keyboard.press("Escape")
+    ask(page, "Second")
+    wait_for_end(page)
+    asked = live_site.upstream.journal[-1]["body"]
+    assert asked["temperature"] == 0.25
+    assert asked["messages"][0] == {"role": "system", "content": "Rhyme."}
