@@ -114,6 +114,7 @@ class ChatConsumer(Socket):
                     model=frame.model,
                     agent=frame.agent,
                     temporary=frame.temporary,
+                    attachments=frame.attachments,
                 )
                 await self.send_accepted(frame.id, accepted)
             case frames.Regenerate():

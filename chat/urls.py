@@ -18,7 +18,7 @@ from chat.views import (
     shares,
     traces,
 )
-from chat.views.kept import api  # With what `chat.views.api` has put there.
+from chat.views.attachments import api  # With what `chat.views.api` has put there.
 
 app_name = "chat"
 

@@ -25,6 +25,7 @@ from chat.errors import ChatError
 from chat.generations import start_generation
 from chat.llm.registry import ModelInfo, available_models, default_model
 from chat.models import Conversation, Generation, Message, Preferences
+from chat.views.attached import attach_config, posted_files
 from chat.views.branches import window_of
 from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
 from chat.views.preferences import keep_language, unsaid_language
@@ -78,13 +79,15 @@ async def _chat(request: HttpRequest, *, conversation: Conversation | None) -> H
 
 
 async def _send(request: HttpRequest, conversation: Conversation | None) -> HttpResponse:
+    user = cast("AbstractBaseUser", request.user)
     accepted = await start_generation(
-        cast("AbstractBaseUser", request.user),
+        user,
         text=request.POST.get("text", "").replace("\r\n", "\n"),
         key=request.POST.get("key", "")[:128] or secrets.token_hex(16),
         conversation_id=conversation.pk if conversation else None,
         model=request.POST.get("model", ""),
         temporary=_is_temporary(request),
+        attachments=await posted_files(user, request),
     )
     address = address_of(request, accepted.generation.conversation_id)
     return redirect(f"{address}#m-{accepted.generation.message_id}")
@@ -135,7 +138,8 @@ def _render(
         "temporary": temporary,
         "page_config": page_config(conversation, temporary=temporary)
         | {"user": str(request.user.pk)}
-        | {"preferences": context["preferences"].as_config()},
+        | {"preferences": context["preferences"].as_config()}
+        | {"attach": attach_config(context["models"], context["default_model"])},
         "embedded": is_embedded(request),
     }
     if is_embedded(request):

@@ -1,5 +1,6 @@
 // Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
 
+import { Attachments } from "./attach.js";
 import { Connection } from "./connection.js";
 import { Composer } from "./composer.js";
 import { prepareDrawer } from "./drawer.js";
@@ -22,6 +23,7 @@ const sidebar = new Sidebar();
 const keeping = new Keeping(sidebar);
 const presence = new Presence(sidebar);
 const composer = new Composer();
+const files = new Attachments(composer);
 const transcript = new Transcript();
 const queue = new Queue(composer);
 const connection = new Connection();
@@ -54,10 +56,13 @@ function flush() {
   }
 }
 
-function send({ text, model }) {
+function send({ text, model, attachments = [] }) {
   const frame = { type: "send", text };
   if (model) frame.model = model;
-  ask(transcript.addTurn(text), frame);
+  if (attachments.length) frame.attachments = attachments;
+  const turn = transcript.addTurn(text);
+  files.show(turn.prompt, attachments);
+  ask(turn, frame);
 }
 
 function regenerate(article) {
