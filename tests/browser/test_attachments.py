@@ -16,7 +16,7 @@ from tests.servers import Site
 
 @pytest.fixture(autouse=True)
 def models(context: BrowserContext, live_site: Site) -> None:
-    live_site.upstream.models(openai=["fake", "gpt-4o"])
+    live_site.upstream.models["openai"] = ["fake", "gpt-4o"]
 
 
 NOTES = {"name": "notes.md", "mimeType": "text/markdown", "buffer": b"a note"}
@@ -50,8 +50,8 @@ def bring(page: Page, event: str, script: str) -> None:
     )
     if event == "paste":
         page.evaluate(
-            """(clipboardData) => document.getElementById("prompt").dispatchEvent(new ClipboardEvent(
-                 "paste", {clipboardData, bubbles: true, cancelable: true}))""",
+            """(clipboardData) => document.getElementById("prompt").dispatchEvent(
+                 new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}))""",
             transfer,
         )
     else:
@@ -158,7 +158,7 @@ def test_files_are_sent_without_javascript(
     page.goto("/")
     for text in ["First", "Second"] if start == "again" else ["First"]:
         page.get_by_label("Your message").fill(text)
-        page.get_by_label("Attach files").set_input_files([NOTES])
+        page.locator("input[name=files]").set_input_files([NOTES])
         page.get_by_role("button", name="Send").click()
         expect(page.locator(".message.user .file-name").last).to_have_text("notes.md")
         expect(page.locator(".bubble").last).to_have_text(text)
