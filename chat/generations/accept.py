@@ -52,8 +52,8 @@ class Ask:
     temporary: bool = False  # A new conversation is deleted when it is not used any more.
     # All that went before the prompt, from a client that tells it with each prompt.
     history: Sequence[told.Turn] | None = None
-    options: Mapping[str, Any] | None = None
-    attachments: Sequence[UUID] = ()
+    options: Mapping[str, Any] | None = None  # Those of `chat.llm.streaming`, and ``stop``.
+    attachments: Sequence[UUID] = ()  # Files that were uploaded before.
 
     @property
     def fingerprint(self) -> str:
@@ -114,7 +114,7 @@ def accept(ask: Ask) -> Accepted:
     budgets.check(ask.user.pk, model)
     if ask.attachments:
         attachments.check_attachments(ask.user, ask.attachments, model)
-        prompt.attached = len(ask.attachments)
+        prompt.attached = len(set(ask.attachments))
     generation = _add_rows(ask, prompt, above, is_queued=active > 0)
     if ask.attachments:
         attachments.link(prompt, ask.attachments)

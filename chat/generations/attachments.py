@@ -42,7 +42,7 @@ async def remove_attachment(user: "AbstractBaseUser", attachment_id: UUID) -> No
 
 def _keep(user: "AbstractBaseUser", upload: Upload) -> Attachment:
     limit = chat_settings().max_unsent_bytes
-    unsent = Attachment.objects.owned_by(user).unsent().total_size()
+    unsent = Attachment.objects.unsent_by(user).total_size()
     if unsent + len(upload.content) > limit:
         raise AttachmentTooLarge(
             f"{upload.name}: your files that are not sent yet would have more than {limit} bytes"
@@ -60,7 +60,7 @@ def _keep(user: "AbstractBaseUser", upload: Upload) -> Attachment:
 
 
 def _remove(user: "AbstractBaseUser", attachment_id: UUID) -> None:
-    deleted, _ = Attachment.objects.owned_by(user).unsent().filter(pk=attachment_id).delete()
+    deleted, _ = Attachment.objects.unsent_by(user).filter(pk=attachment_id).delete()
     if not deleted:
         raise NotFound
 
@@ -72,7 +72,7 @@ def check_attachments(user: "AbstractBaseUser", ids: Sequence[UUID], model: str)
         raise BadRequest(
             f"attachments: a message has at most {limit}. Send the others with the next."
         )
-    found = Attachment.objects.owned_by(user).unsent().select_for_update()
+    found = Attachment.objects.unsent_by(user).select_for_update()
     kinds = dict(found.filter(pk__in=ids).values_list("pk", "kind"))
     for pk in ids:
         if pk not in kinds:

@@ -30,6 +30,10 @@ class AttachmentQuerySet(models.QuerySet["Attachment"]):
     def unsent(self) -> Self:
         return self.filter(message=None)
 
+    def unsent_by(self, user: "Viewer") -> Self:
+        """Return what a user has uploaded only: of one table, so that the rows can be locked."""
+        return self.unsent().filter(owner_id=user.pk) if user.is_authenticated else self.none()
+
     def forgotten(self) -> Self:
         """Return what nobody has sent for a day."""
         return self.unsent().filter(created_at__lt=timezone.now() - UNSENT_TIME)

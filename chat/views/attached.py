@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
 
-async def posted_files(user: "AbstractBaseUser", request: HttpRequest) -> list[UUID]:
+async def posted_files(user: "AbstractBaseUser", request: HttpRequest) -> dict[str, list[UUID]]:
     """
-    Keep the files that were posted with a prompt, and return their ids.
+    Keep the files that were posted with a prompt; return how the prompt names them, if any.
 
     A form that is posted again brings its files again: those of its first prompt are
     meant. Raise what `keep_attachment` raises, and BadRequest.
     """
     files = request.FILES.getlist("files")
     if not files:
-        return []
+        return {}
     if (sent := await in_database(_sent_with, user, request.POST.get("key", ""))) is not None:
-        return sent
+        return {"attachments": sent}
     limit = chat_settings().max_attachments
     if len(files) > limit:
         raise BadRequest(f"A message has at most {limit} files. Send the others with the next.")
     kept = [
         await keep_attachment(user, name=file.name or "", content=file.read()) for file in files
     ]
-    return [each.pk for each in kept]
+    return {"attachments": [each.pk for each in kept]}
 
 
 def _sent_with(user: "AbstractBaseUser", key: str) -> list[UUID] | None:

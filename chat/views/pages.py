@@ -87,7 +87,7 @@ async def _send(request: HttpRequest, conversation: Conversation | None) -> Http
         conversation_id=conversation.pk if conversation else None,
         model=request.POST.get("model", ""),
         temporary=_is_temporary(request),
-        attachments=await posted_files(user, request),
+        **await posted_files(user, request),
     )
     address = address_of(request, accepted.generation.conversation_id)
     return redirect(f"{address}#m-{accepted.generation.message_id}")
