@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
 
-async def posted_files(user: "AbstractBaseUser", request: HttpRequest) -> dict[str, list[UUID]]:
+async def posted_files(user: "AbstractBaseUser", request: HttpRequest) -> dict[str, Any]:
     """
     Keep the files that were posted with a prompt; return how the prompt names them, if any.
 
