@@ -1,14 +1,20 @@
 """How much of a request is read, whatever server runs the site."""
 
 import asyncio
+import re
 from typing import Any
 
-from chat.conf import MAX_BODY_BYTES
+from django.urls import NoReverseMatch, reverse
+
+from chat.conf import MAX_BODY_BYTES, MAX_UPLOAD_BYTES
 from chat.errors import PromptTooLong
 from chat.wire import native
 
 PATIENCE = 16  # How many times the allowed length is read before a sender is left alone.
 PATIENCE_SECONDS = 5.0
+FORM_WITH_FILES = b"multipart/form-data"
+# Where files are taken: by themselves, and with a prompt from a page without JavaScript.
+UPLOAD_PATH = re.compile(r"(/api/v1/attachments/|/c/[0-9a-f-]{36}/)$")
 
 
 class _TooLong(Exception):
@@ -31,32 +37,50 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        received = 0
+        received, limit = 0, longest_body(scope["path"], _header(scope, b"content-type"))
 
         async def bounded() -> Any:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
+            if received > limit:
                 raise _TooLong
             return message
 
         try:
-            if declared_length(scope) > MAX_BODY_BYTES:
+            if declared_length(scope) > limit:
                 raise _TooLong
             await self.app(scope, bounded, send)
         except _TooLong:
-            await refuse(receive, send)
+            await refuse(receive, send, limit)
+
+
+def longest_body(path: str, content_type: bytes) -> int:
+    """Return how long a body may be: longer ones are forms with files, where files are taken."""
+    if not content_type.strip().lower().startswith(FORM_WITH_FILES):
+        return MAX_BODY_BYTES
+    return MAX_UPLOAD_BYTES if UPLOAD_PATH.search(path) or path == _home() else MAX_BODY_BYTES
+
+
+def _home() -> str:
+    try:
+        return reverse("chat:home")
+    except NoReverseMatch:  # A project may put our pages nowhere.
+        return ""
+
+
+def _header(scope: Any, name: bytes) -> bytes:
+    return next((value for key, value in scope["headers"] if key.lower() == name), b"")
 
 
 def declared_length(scope: Any) -> int:
-    values = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
-    return int(values[0]) if values and values[0].isdigit() else 0
+    value = _header(scope, b"content-length")
+    return int(value) if value.isdigit() else 0
 
 
-async def refuse(receive: Any, send: Any) -> None:
+async def refuse(receive: Any, send: Any, limit: int = MAX_BODY_BYTES) -> None:
     """Answer, then read on for a while: a client that is still sending would not see the answer."""
-    error = PromptTooLong(f"A body has at most {MAX_BODY_BYTES} bytes.")
+    error = PromptTooLong(f"A body has at most {limit} bytes.")
     body = native.error_body(error.as_dict()).encode()
     headers = [
         (b"content-type", b"application/json"),

@@ -10,6 +10,7 @@ from chat.conf import chat_settings
 from chat.errors import ModelError, UpstreamError
 from chat.llm.pieces import Piece as Piece  # Part of what this module offers.
 from chat.llm.registry import get_chat_model, warm_up
+from chat.text import images_of
 
 if TYPE_CHECKING:
     from langchain_core.prompts import ChatPromptTemplate
@@ -19,6 +20,7 @@ logger = logging.getLogger("chat.chain")
 
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
+TOKENS_PER_IMAGE = 1000
 
 
 async def stream_answer(
@@ -33,7 +35,8 @@ async def stream_answer(
     Ask the model and yield its answer as it arrives.
 
     ``history`` holds (role, text), oldest first, without the prompt; its oldest
-    turns are left out when all would not fit ``CONTEXT_TOKENS``. ``options`` go
+    turns are left out when all would not fit ``CONTEXT_TOKENS``; texts may be
+    Illustrated. ``options`` go
     to the model, as it would be called with them. Raise
     UnknownModel before the first piece, and a ModelError for whatever the model
     does, after all the text that came before it. Closing the generator, or
@@ -47,7 +50,8 @@ async def stream_answer(
     parser = PieceParser()
     chain = _template(with_system=bool(system)) | asked | parser
     kept = within_context(system=system, history=history, prompt=prompt)
-    variables = {"system": system, "history": messages_from(kept), "prompt": prompt}
+    asked_last = messages_from([("user", prompt)])
+    variables = {"system": system, "history": messages_from(kept), "prompt": asked_last}
     stream = _stream(chain, variables)
     finished = False
     with _as_model_error(model):
@@ -112,7 +116,8 @@ def within_context(
 
 
 def _tokens(text: str) -> int:
-    return len(text) // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE
+    images = TOKENS_PER_IMAGE * len(images_of(text))
+    return len(text) // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE + images
 
 
 @functools.cache
@@ -122,4 +127,5 @@ def _template(*, with_system: bool) -> "ChatPromptTemplate":
     # What people write is only ever the value of a variable: as a template, its
     # braces would be read as code.
     system = [("system", "{system}")] if with_system else []
-    return ChatPromptTemplate([*system, MessagesPlaceholder("history"), ("human", "{prompt}")])
+    rest = [MessagesPlaceholder("history"), MessagesPlaceholder("prompt")]
+    return ChatPromptTemplate([*system, *rest])

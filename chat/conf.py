@@ -41,6 +41,11 @@ class ChatSettings:
     messages_per_minute: int = 60
     queue_limit: int = 20
     max_prompt_bytes: int = 65_536
+    max_attachments: int = 10
+    max_text_file_bytes: int = 524_288
+    max_image_bytes: int = 5_242_880
+    max_unsent_bytes: int = 52_428_800
+    image_models: tuple[str, ...] = ()
     max_answer_bytes: int = 4_194_304
     max_generation_seconds: float = 600
     connect_timeout: float = 5
@@ -60,6 +65,7 @@ KEYS = {f.name.upper(): f for f in fields(ChatSettings)}
 # Upper bounds of the protocol itself, not settings: a client may rely on them.
 MAX_FRAME_BYTES = 131_072
 MAX_BODY_BYTES = 1_048_576
+MAX_UPLOAD_BYTES = 16_777_216  # Of a form with files, where files are taken.
 MAX_IDEMPOTENCY_KEY = 128
 
 

@@ -114,6 +114,7 @@ class ChatConsumer(Socket):
                     model=frame.model,
                     agent=frame.agent,
                     temporary=frame.temporary,
+                    attachments=frame.attachments,
                 )
                 await self.send_accepted(frame.id, accepted)
             case frames.Regenerate():
@@ -126,8 +127,7 @@ class ChatConsumer(Socket):
                 )
                 await self.send_accepted(frame.id, accepted)
             case frames.Follow():
-                # Crowds come back at once, to what the greeting names or this process
-                # writes: no query for that.
+                # Crowds come back to what the greeting names or is written here: without a query.
                 known = frame.generation in self.own or is_written_for(user, frame.generation)
                 if not known:
                     await self.find(frame.generation)

@@ -1,11 +1,28 @@
 """Text from outside, made storable and sendable. Pure functions."""
 
 import re
+from collections.abc import Iterable
 
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 _SECRETS = re.compile(r"(?i)(bearer\s+|\b(?:sk|gsk|pk|key)[-_])[\w.*-]{4,}")
 
 MAX_EVENT_CHARS = 16_384  # Larger deltas are split, so that no reader gets a huge frame.
+
+
+class Illustrated(str):
+    """A text with images beside it, each a data URL. To whoever knows of none, it is the text."""
+
+    images: tuple[str, ...]
+
+    def __new__(cls, text: str, images: Iterable[str] = ()) -> "Illustrated":
+        made = super().__new__(cls, text)
+        made.images = tuple(images)
+        return made
+
+
+def images_of(text: str) -> tuple[str, ...]:
+    """Return the images beside a text, none beside a plain one."""
+    return text.images if isinstance(text, Illustrated) else ()
 
 
 def clean_text(text: str) -> str:

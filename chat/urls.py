@@ -19,7 +19,7 @@ from chat.views import (
     traces,
     versions,
 )
-from chat.views.kept import api  # With what `chat.views.api` has put there.
+from chat.views.attachments import api  # With what `chat.views.api` has put there.
 
 app_name = "chat"
 

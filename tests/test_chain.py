@@ -13,6 +13,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from chat import errors
 from chat.chain import Piece, stream_answer, within_context
 from chat.llm.registry import get_chat_model
+from chat.text import Illustrated
 from tests.llm.base import UpstreamTestCase, chat
 
 FAKE = "langchain_community.chat_models.fake.FakeListChatModel"
@@ -86,6 +87,17 @@ class PromptTests(UpstreamTestCase):
         assert [message["role"] for message in messages] == ["user", "assistant", "user"]
         assert {message["content"] for message in messages} == {text}
 
+    async def test_images_stand_beside_their_texts_as_parts_of_their_own(self):
+        seen = Illustrated("See {this}", ["data:image/png;base64,AA=="])
+        history = [("user", seen), ("assistant", "Yes")]
+        await self.ask("echo", history=history, prompt=seen)
+        parts = [
+            {"type": "text", "text": "See {this}"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+        ]
+        messages = self.upstream.journal[0]["body"]["messages"]
+        assert [message["content"] for message in messages] == [parts, "Yes", parts]
+
     async def test_whitespace_of_the_prompt_is_kept(self):
         assert (await self.ask("echo", prompt="  a\n\n b \n")).text == "  a\n\n b \n"
 
@@ -106,6 +118,13 @@ class ContextTests(SimpleTestCase):
     def test_what_fits_is_kept_whole(self):
         history = [("user", "a"), ("assistant", "b")]
         assert within_context(system="s", history=history, prompt="c") == history
+
+    def test_images_take_up_room(self):
+        history = [("user", Illustrated("a", ["data:,"])), ("assistant", "b")]
+        with chat(CONTEXT_TOKENS=900):
+            assert list(within_context(system="", history=history, prompt="c")) == []
+        with chat(CONTEXT_TOKENS=1100):
+            assert within_context(system="", history=history, prompt="c") == history
 
     @hypothesis_settings(deadline=None)
     @given(

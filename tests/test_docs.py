@@ -19,9 +19,9 @@ from jsonschema import Draft202012Validator
 from websockets.sync.client import connect
 
 from chat import errors, sockets
-from chat.conf import KEYS, MAX_BODY_BYTES, MAX_FRAME_BYTES, ChatSettings
+from chat.conf import KEYS, MAX_BODY_BYTES, MAX_FRAME_BYTES, MAX_UPLOAD_BYTES, ChatSettings
 from chat.events import TERMINAL, EventKind
-from chat.views import api, kept, queues
+from chat.views import api, attachments, kept, queues
 from chat.wire.frames import ClientFrame
 from scripts import schemas
 from tests.servers import Site
@@ -169,6 +169,8 @@ def test_every_client_frame_is_documented():
 def test_the_limits_of_the_protocol_are_documented():
     table = rows(PROTOCOL, "Limits")
     assert table["frame"][0] == f"{MAX_FRAME_BYTES:,} bytes".replace(",", " ")
+    files = next(limit for what, (limit, _) in table.items() if what.startswith("form with files"))
+    assert files == f"{MAX_UPLOAD_BYTES:,} bytes".replace(",", " ")
     assert table["HTTP body"][0] == f"{MAX_BODY_BYTES:,} bytes".replace(",", " ")
 
 
@@ -180,7 +182,7 @@ def test_the_api_describes_every_path_of_itself():
         for path, operations in answer.json()["paths"].items()
         for method in operations
     }
-    source = "".join(map(inspect.getsource, (api, kept, queues)))
+    source = "".join(map(inspect.getsource, (api, attachments, kept, queues)))
     found = re.findall(r"@api\.(\w+)\(\s*\"([^\"]+)\"", source)
     served = {(method.upper(), "/api/v1" + path.replace("{uuid:", "{")) for method, path in found}
     assert len(served) > 10

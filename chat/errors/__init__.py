@@ -7,6 +7,7 @@ provider's raw words.
 
 from typing import Any
 
+from chat.errors.attachments import AttachmentTooLarge, ImagesNotSupported, UnsupportedFile
 from chat.errors.base import ChatError
 from chat.errors.model import (
     AnswerTooLong,
@@ -27,6 +28,7 @@ from chat.errors.model import (
 
 __all__ = [
     "AnswerTooLong",
+    "AttachmentTooLarge",
     "BadRequest",
     "BudgetSpent",
     "ChatError",
@@ -37,6 +39,7 @@ __all__ = [
     "Forbidden",
     "GenerationTimeout",
     "IdempotencyConflict",
+    "ImagesNotSupported",
     "InternalError",
     "InvalidCursor",
     "LogClosed",
@@ -51,6 +54,7 @@ __all__ = [
     "StorageFailed",
     "UnknownAgent",
     "UnknownModel",
+    "UnsupportedFile",
     "UnsupportedParameter",
     "UpstreamAuth",
     "UpstreamError",

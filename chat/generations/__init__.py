@@ -66,16 +66,15 @@ async def start_generation(
     history: Sequence[Turn] | None = None,
     options: Mapping[str, Any] | None = None,
     temporary: bool = False,
+    attachments: Sequence[UUID] = (),
 ) -> Accepted:
     """
     Save the user's prompt and start answering it, or queue it behind a running answer.
 
     Without a conversation a new one is begun (it may be ``temporary``), or, with a ``history``,
-    the one that it tells of goes on; where there is none, it is saved in a new one. So it is
-    where a ``client_id`` names one that is not there yet. ``agent``: see Ask. ``options`` are
-    those of `chat.llm.streaming`, and ``stop``. Return when all is committed; the run goes on
-    when the caller leaves. The same ``key`` with the same content means the same generation
-    for 24 hours. Errors: see `accept`; UnknownModel, UnknownAgent.
+    the one it tells of goes on, or is saved as a new one; so it is where ``client_id`` names none.
+    Return when all is committed; the run goes on when the caller leaves. The same ``key`` and
+    content mean the same generation for 24 hours. For the rest and the errors see Ask, `accept`.
     """
     ask = Ask(
         user=user,
@@ -91,6 +90,7 @@ async def start_generation(
         history=history,
         options=options,
         temporary=temporary,
+        attachments=attachments,
     )
     return await _start(ask)
 

@@ -16,12 +16,11 @@ from chat.errors import (
     IdempotencyConflict,
     NotFound,
     PromptTooLong,
-    QueueFull,
-    RateLimited,
 )
-from chat.generations import budgets, told
+from chat.generations import attachments, budgets, told
 from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
+from chat.generations.room import MINUTE, check_room, too_fast
 from chat.models import Conversation, Generation, Message
 from chat.models.kept import end_of_temporary, used_now
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
 KEY_LIFETIME = timedelta(hours=24)
-MINUTE = timedelta(minutes=1)
 
 
 class Parent(Enum):
@@ -54,7 +52,8 @@ class Ask:
     temporary: bool = False  # A new conversation is deleted when it is not used any more.
     # All that went before the prompt, from a client that tells it with each prompt.
     history: Sequence[told.Turn] | None = None
-    options: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = None  # Those of `chat.llm.streaming`, and ``stop``.
+    attachments: Sequence[UUID] = ()  # Files that were uploaded before.
 
     @property
     def fingerprint(self) -> str:
@@ -64,6 +63,8 @@ class Ask:
             choices.append(self.client_id)
         if self.temporary:
             choices.append("temporary")
+        if self.attachments:
+            choices.append(f"attachments {[*map(str, self.attachments)]}")
         if self.history is not None or self.options is not None:
             choices += [repr(self.path_digest), repr(self.options)]
         return hashlib.sha256(repr((*map(str, content), *choices)).encode()).hexdigest()
@@ -94,7 +95,8 @@ def accept(ask: Ask) -> Accepted:
     A unit for `in_transaction()`, to be tried again on IntegrityError: the same
     key was committed a moment ago, and will be found.
     Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong,
-    IdempotencyConflict, QueueFull, RateLimited or BudgetSpent; nothing is saved then.
+    IdempotencyConflict, QueueFull, RateLimited, BudgetSpent or ImagesNotSupported; nothing
+    is saved then.
     """
     _check_form(ask)
     now = timezone.now()
@@ -103,13 +105,19 @@ def accept(ask: Ask) -> Accepted:
     if found.has_key and (earlier := _find_by_key(ask)):
         return earlier
     if found.is_too_fast:
-        raise _too_fast(ask.user, limit)
+        raise too_fast(ask.user, limit)
     prompt, above, is_new_conversation = _place(ask)
     conversation = prompt.conversation
     active = 0 if is_new_conversation else len(active_in(conversation.pk))
-    _check_room(active, found.running)
-    budgets.check(ask.user.pk, ask.model or conversation.model or ask.default_model)
+    check_room(active, found.running)
+    model = ask.model or conversation.model or ask.default_model
+    budgets.check(ask.user.pk, model)
+    if ask.attachments:
+        attachments.check_attachments(ask.user, ask.attachments, model)
+        prompt.attached = len(set(ask.attachments))
     generation = _add_rows(ask, prompt, above, is_queued=active > 0)
+    if ask.attachments:
+        attachments.link(prompt, ask.attachments)
     if not is_new_conversation:
         Conversation.objects.filter(pk=conversation.pk).update(**used_now(conversation))
     return Accepted(
@@ -187,25 +195,6 @@ def _find_by_key(ask: Ask) -> Accepted | None:
     if found.fingerprint != ask.fingerprint:
         raise IdempotencyConflict
     return Accepted(generation=found, prompt=prompt, position=found.queue_position(), is_new=False)
-
-
-def _too_fast(user: "AbstractBaseUser", limit: int) -> RateLimited:
-    newest = Generation.objects.filter(owner_id=user.pk).order_by("-id")
-    oldest_that_counts = newest.values_list("created_at", flat=True)[limit - 1]
-    wait = (oldest_that_counts + MINUTE - timezone.now()).total_seconds()
-    return RateLimited(f"At most {limit} messages a minute are taken.", retry_after=max(wait, 0))
-
-
-def _check_room(active: int, running: int) -> None:
-    if active:  # One of them runs, the others wait, and so will this one.
-        if active > chat_settings().queue_limit:
-            raise QueueFull(retry_after=10)
-        return
-    limit = chat_settings().max_running_per_user
-    if running >= limit:
-        raise RateLimited(
-            f"{limit} answers are being written for you. Wait for one, or stop it.", retry_after=5
-        )
 
 
 def _new_prompt(ask: Ask, conversation_id: UUID | None) -> Message:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from chat.database import in_transaction
 from chat.errors import BadRequest, NotFound
+from chat.generations.attachments import copy_attachments
 from chat.generations.history import path_to
 from chat.generations.notify import notify_conversation
 from chat.models import Conversation, Generation, Message, Step
@@ -70,7 +71,10 @@ def _fork(
         forked_from=message,
         forked_at_step=step,
     )
-    Message.objects.bulk_create(_copies(fork, path))
+    copies = _copies(fork, path)
+    Message.objects.bulk_create(copies)
+    originals = [each for each in path if each.text]
+    copy_attachments(zip(originals, copies, strict=True), fork.owner_id)
     return fork
 
 
@@ -123,6 +127,7 @@ def _copies(fork: Conversation, path: Sequence[Message]) -> list[Message]:
                 role=message.role,
                 text=message.text,
                 reasoning=message.reasoning,
+                attached=message.attached,
                 created_at=message.created_at,
             )
         )

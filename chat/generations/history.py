@@ -4,19 +4,21 @@ from itertools import takewhile
 
 from django.db import connection
 
+from chat.generations.attachments import IMAGE_CHARS, with_files
 from chat.models import Conversation, Message
-from chat.models.ids import to_column
+from chat.models.ids import from_column, to_column
+from chat.text import images_of
 
 # Recursive, so that one query fetches one branch, however large the tree.
 _PATH = """
-WITH RECURSIVE path(id, parent_id, role, text, depth) AS (
-    SELECT id, parent_id, role, text, 0 FROM chat_message WHERE id = %s
+WITH RECURSIVE path(id, parent_id, role, text, attached, depth) AS (
+    SELECT id, parent_id, role, text, attached, 0 FROM chat_message WHERE id = %s
   UNION ALL
-    SELECT m.id, m.parent_id, m.role, m.text, path.depth + 1
+    SELECT m.id, m.parent_id, m.role, m.text, m.attached, path.depth + 1
     FROM chat_message m JOIN path ON m.id = path.parent_id
     WHERE path.depth < %s
 )
-SELECT role, text FROM path WHERE depth > 0 ORDER BY depth
+SELECT role, text, attached, id FROM path WHERE depth > 0 ORDER BY depth
 """
 # What the system says is nearly always at the root, however far up that is.
 _SYSTEM = """
@@ -26,7 +28,7 @@ WITH RECURSIVE path(id, parent_id, role, depth) AS (
     SELECT m.id, m.parent_id, m.role, path.depth + 1
     FROM chat_message m JOIN path ON m.id = path.parent_id
 )
-SELECT m.role, m.text FROM path JOIN chat_message m ON m.id = path.id
+SELECT m.role, m.text, 0, m.id FROM path JOIN chat_message m ON m.id = path.id
 WHERE path.depth > %s AND path.role = 'system' ORDER BY path.depth
 """
 _WHOLE_PATH = """
@@ -42,17 +44,23 @@ SELECT m.* FROM path JOIN chat_message m ON m.id = path.id ORDER BY path.depth D
 MAX_TURNS = 400
 
 
-def history_before(message: Message, *, limit_chars: int) -> list[tuple[str, str]]:
+def history_before(
+    message: Message, *, limit_chars: int, images: bool = False
+) -> list[tuple[str, str]]:
     """
-    Return ``(role, text)`` of the messages above ``message``, oldest first.
+    Return ``(role, text)`` of the messages above ``message``, oldest first, each with its files.
 
-    The last one is the prompt, whole. Older ones are taken while they fit in
+    The last one is the prompt, whole. With ``images`` these stand beside the texts, else
+    they are named. Older ones are taken while they fit in
     ``limit_chars``; answers without text are left out. What the system says is
     always taken.
     """
     parent = message.parent if Message._meta.get_field("parent").is_cached(message) else None
     if parent is not None and parent.parent_id is None:
-        return [(parent.role, parent.text)]  # The first turn: known without asking.
+        text = parent.text
+        if parent.attached:
+            text = with_files(text, parent.pk, images=images)
+        return [(parent.role, text)]  # The first turn: known without asking.
     with connection.cursor() as cursor:
         cursor.execute(_PATH, [to_column(message.pk), MAX_TURNS])
         rows = cursor.fetchall()
@@ -60,8 +68,11 @@ def history_before(message: Message, *, limit_chars: int) -> list[tuple[str, str
             cursor.execute(_SYSTEM, [to_column(message.pk), MAX_TURNS])
             rows = [*rows, *cursor.fetchall()]
     history: list[tuple[str, str]] = []
-    for role, text in rows:
-        limit_chars -= len(text)
+    for role, text, attached, pk in rows:
+        if attached:
+            room = max(limit_chars, 0) if history else None
+            text = with_files(text, from_column(pk), images=images, limit=room)
+        limit_chars -= len(text) + IMAGE_CHARS * len(images_of(text))
         fits = limit_chars >= 0 or not history or role == Message.Role.SYSTEM
         if text and fits:
             history.append((role, text))

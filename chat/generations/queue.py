@@ -14,7 +14,7 @@ from uuid import UUID
 
 from chat.database import in_database, in_transaction
 from chat.errors import NotFound, NotQueued
-from chat.generations import lookups, remove_queued, stop_generation
+from chat.generations import attachments, lookups, remove_queued, stop_generation
 from chat.generations.accept import check_text
 from chat.generations.notify import notify_conversation
 from chat.models import Conversation, Generation, Message
@@ -35,6 +35,7 @@ class Queued:
     text: str
     place: int
     movable: bool
+    attached: int = 0
 
 
 async def queue_of(user: "AbstractBaseUser", conversation_id: UUID) -> list[Queued]:
@@ -138,6 +139,7 @@ def _read(conversation_id: UUID) -> list[Queued]:
                 text=prompt.text,
                 place=place,
                 movable=follows and siblings[prompt.pk] == 1,
+                attached=prompt.attached,
             )
         )
     return queue
@@ -204,3 +206,5 @@ def _move(queue: Sequence[Queued], generation_id: UUID, place: int) -> None:
     aside.delete()
     for each, slot in moves:
         Message.objects.filter(pk=slot.message).update(text=each.text)
+    if any(each.attached for each, _ in moves):
+        attachments.exchange((each.message, slot.message) for each, slot in moves)

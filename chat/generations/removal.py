@@ -14,6 +14,7 @@ from django.utils import timezone
 from chat.database import in_database, in_transaction
 from chat.errors import ChatError, NotFound
 from chat.generations import stop_generation
+from chat.generations.attachments import prune_unsent
 from chat.generations.notify import notify_conversation
 from chat.models import Conversation, Generation
 
@@ -54,8 +55,11 @@ async def purge_deleted() -> int:
     """
     Delete for good what was deleted `UNDO_TIME` ago, and temporary conversations that are over.
 
-    Return how many. May be called at any time, by any process.
+    So are files that nobody has sent for a day.
+
+    Return how many conversations. May be called at any time, by any process.
     """
+    await in_transaction(prune_unsent)
     due = await in_database(_due)
     for conversation_id, owner_id, temporary in due:
         try:

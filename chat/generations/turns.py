@@ -21,6 +21,7 @@ from chat.generations.end import End
 from chat.generations.history import history_before, split_system
 from chat.generations.parameters import merged
 from chat.generations.workers import worker_id
+from chat.llm.vision import takes_images
 from chat.models import Generation, Message
 
 Status = Generation.Status
@@ -57,7 +58,9 @@ def load_run(generation: Generation) -> Run:
     """Return what the writer of a claimed generation needs."""
     # Four characters a token is generous for prose; the chain trims to the model's exact bound.
     *history, (_, prompt) = history_before(
-        generation.message, limit_chars=4 * chat_settings().context_tokens
+        generation.message,
+        limit_chars=4 * chat_settings().context_tokens,
+        images=takes_images(generation.model),
     )
     system, history = split_system(history)
     conversation = generation.conversation

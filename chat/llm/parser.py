@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from chat.llm.pieces import Piece
-from chat.text import clean_text
+from chat.text import clean_text, images_of
 
 MESSAGES = {"user": HumanMessage, "assistant": AIMessage, "system": SystemMessage}
 FINISH = ("finish_reason", "done_reason", "stop_reason")
@@ -82,7 +82,13 @@ def usage_from(usage: Any) -> dict[str, int] | None:
 
 def messages_from(history: Sequence[tuple[str, str]]) -> list[BaseMessage]:
     """Return (role, text) pairs as LangChain's messages. The text stays plain data."""
-    return [MESSAGES[role](content=text) for role, text in history]
+    return [MESSAGES[role](content=_content(text)) for role, text in history]
+
+
+def _content(text: str) -> Any:
+    """Return a text, and the images beside it as parts of their own."""
+    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in images_of(text)]
+    return [{"type": "text", "text": str(text)}, *pictures] if pictures else text
 
 
 def _reasoning_blocks(content: list[Any]) -> str:

@@ -21,7 +21,7 @@ from daphne.http_protocol import WebRequest
 from twisted.internet import defer, reactor
 
 from chat import drain
-from chat.bodies import PATIENCE, PATIENCE_SECONDS
+from chat.bodies import PATIENCE, PATIENCE_SECONDS, longest_body
 from chat.conf import MAX_BODY_BYTES, MAX_FRAME_BYTES
 from chat.lifecycle import end_runs, send_readers_away
 from chat.management.backpressure import Valve
@@ -47,10 +47,14 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]
 
     received = 0
     refused = False
+    limit = MAX_BODY_BYTES
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
-        self.refused = (length or 0) > MAX_BODY_BYTES
+        # Twisted tells the request its own path only when the body is there.
+        path = getattr(self.channel, "_path", b"").partition(b"?")[0].decode("latin-1")
+        self.limit = longest_body(path, self.getHeader(b"content-type") or b"")
+        self.refused = (length or 0) > self.limit
         self.channel.setTimeout(PATIENCE_SECONDS if self.refused else BODY_SECONDS)
         if self.refused:
             self.requestHeaders.removeHeader(b"expect")  # Else Twisted would ask for the body now.
@@ -60,7 +64,7 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]
 
     def handleContentChunk(self, data: bytes) -> None:
         self.received += len(data)
-        if self.received <= MAX_BODY_BYTES and not self.refused:
+        if self.received <= self.limit and not self.refused:
             super().handleContentChunk(data)
         elif self.received > PATIENCE * MAX_BODY_BYTES:
             self.channel.transport.abortConnection()
@@ -68,7 +72,7 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]
     def process(self) -> Any:
         if self.refused:
             return self.channel.loseConnection()
-        if self.received > MAX_BODY_BYTES:
+        if self.received > self.limit:
             return self.basic_error(413, b"Content Too Large", "The request is too long.")
         # Daphne lets a client say where the site is mounted, and reads a
         # request of HTTP/1.0, which has no upgrades, as one of HTTP/1.1.

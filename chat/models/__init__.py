@@ -2,6 +2,7 @@
 
 from chat.models.annotations import Annotation, AnnotationQuerySet
 from chat.models.api_keys import ApiKey, ApiKeyQuerySet
+from chat.models.attachments import Attachment, AttachmentQuerySet, load_files
 from chat.models.budgets import Budget, Price
 from chat.models.chats import (
     Conversation,
@@ -22,6 +23,8 @@ __all__ = [
     "AnnotationQuerySet",
     "ApiKey",
     "ApiKeyQuerySet",
+    "Attachment",
+    "AttachmentQuerySet",
     "Budget",
     "Conversation",
     "ConversationQuerySet",
@@ -40,4 +43,5 @@ __all__ = [
     "Timing",
     "Usage",
     "Worker",
+    "load_files",
 ]

@@ -10,7 +10,7 @@ from chat.models.kept import is_alive
 from chat.models.steps import Step
 
 if TYPE_CHECKING:
-    from chat.models.chats import Viewer
+    from chat.models.kept import Viewer
 
 
 class AnnotationQuerySet(models.QuerySet["Annotation"]):

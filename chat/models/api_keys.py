@@ -15,7 +15,7 @@ from chat.models.ids import new_id
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-    from chat.models.chats import Viewer
+    from chat.models.kept import Viewer
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

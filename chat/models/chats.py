@@ -8,15 +8,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from chat.models.attachments import WithAttachments
 from chat.models.found import FoundQuerySet
 from chat.models.ids import new_id
 from chat.models.kept import KeptConversation, KeptQuerySet, is_alive
 
 if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.contrib.auth.models import AnonymousUser
-
-    Viewer = AbstractBaseUser | AnonymousUser
+    from chat.models.kept import Viewer
 
 
 class ConversationQuerySet(KeptQuerySet["Conversation"]):
@@ -127,7 +125,7 @@ class MessageQuerySet(FoundQuerySet["Message"]):
         return self.filter(role=Message.Role.USER).exclude(models.Exists(followed))
 
 
-class Message(models.Model):
+class Message(WithAttachments):
     """
     One turn. Messages form a tree: an edit or a regeneration adds a sibling.
 

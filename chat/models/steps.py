@@ -11,7 +11,7 @@ from chat.models.ids import new_id
 from chat.models.kept import is_alive
 
 if TYPE_CHECKING:
-    from chat.models.chats import Viewer
+    from chat.models.kept import Viewer
 
 
 class StepQuerySet(models.QuerySet["Step"]):

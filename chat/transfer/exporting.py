@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from chat.database import in_database
-from chat.models import Conversation, Message
+from chat.models import Attachment, Conversation, Message, load_files
 from chat.transfer.ours import FORMAT, VERSION
 
 if TYPE_CHECKING:
@@ -68,8 +68,14 @@ def _message(message: Message) -> dict[str, Any]:
         "text": message.text,
         "reasoning": message.reasoning,
         "created_at": message.created_at,
+        "attachments": [_file(file) for file in message.files],
         "generation": generation and {name: getattr(generation, name) for name in _GENERATED},
     }
+
+
+def _file(file: Attachment) -> dict[str, Any]:
+    """Name a file. Its content stays here: an export is read by people, and by other sites."""
+    return file.as_news() | {"sha256": file.sha256}
 
 
 def _json(value: dict[str, Any]) -> str:
@@ -87,7 +93,9 @@ def _page_of_conversations(user: "AbstractBaseUser", after: UUID) -> list[Conver
 
 def _page_of_messages(conversation_id: UUID, after: UUID) -> list[Message]:
     rows = Message.objects.filter(conversation_id=conversation_id, pk__gt=after)
-    return list(rows.select_related("generation").order_by("pk")[:MESSAGES])
+    messages = list(rows.select_related("generation").order_by("pk")[:MESSAGES])
+    load_files(messages)
+    return messages
 
 
 def pages(ids: list[UUID]) -> Iterator[list[UUID]]:

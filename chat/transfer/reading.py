@@ -9,7 +9,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from chat.database import in_database
-from chat.models import Conversation, Message
+from chat.models import Conversation, Message, load_files
 from chat.transfer.exporting import pages
 
 RULE = "\n\n---\n\n"
@@ -66,7 +66,8 @@ def _turn(message: Message, place: _Place) -> str:
     if place.of > 1:
         numbers = {"number": place.number, "count": place.of}
         parts.append(_("version %(number)d of %(count)d") % numbers)
-    return f"\n## {' · '.join(parts)}\n\n{message.text.strip()}\n"
+    files = "".join(f"*{_('Attached')}: {file.name}*\n\n" for file in message.files)
+    return f"\n## {' · '.join(parts)}\n\n{files}{message.text.strip()}\n"
 
 
 def _places(conversation: Conversation, leaf: UUID | None, all_branches: bool) -> list[_Place]:
@@ -90,4 +91,6 @@ def _versions(ids: list[UUID]) -> list[_Place]:
 
 
 def _rows(ids: list[UUID]) -> dict[UUID, Message]:
-    return Message.objects.select_related("generation").in_bulk(ids)
+    found = Message.objects.select_related("generation").in_bulk(ids)
+    load_files(found.values())
+    return found

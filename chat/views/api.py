@@ -27,7 +27,7 @@ from chat.generations.steps import steps_of
 from chat.generations.timing import timed_text
 from chat.identity import Identity
 from chat.llm.registry import available_models
-from chat.models import Generation
+from chat.models import Generation, Message, load_files
 from chat.views import agent_schemas, conversations, schemas
 from chat.views.door import api as api
 from chat.views.schemas import ERRORS
@@ -134,6 +134,7 @@ async def send_message(
         parent_id=payload.parent if "parent" in payload.model_fields_set else Parent.NEWEST,
         model=payload.model,
         agent=payload.agent,
+        attachments=payload.attachments,
     )
     return await _answer(request, start)
 
@@ -249,6 +250,12 @@ async def _find(request: HttpRequest, generation_id: UUID) -> Generation:
     return generation
 
 
+async def _as_message(prompt: Message) -> dict[str, Any]:
+    if prompt.attached:
+        await in_database(load_files, [prompt])
+    return schemas.as_message(prompt)
+
+
 async def _described(generation: Generation) -> dict[str, Any]:
     return schemas.as_generation(generation, cursor=await current_cursor(generation))
 
@@ -273,7 +280,7 @@ async def _answer(request: HttpRequest, start: Callable[[], Awaitable[Accepted]]
     accepted = await start()
     reach("after-accept")
     return 202, {
-        "message": schemas.as_message(accepted.prompt),
+        "message": await _as_message(accepted.prompt),
         "generation": await _described(accepted.generation),
         "position": accepted.position,
     }

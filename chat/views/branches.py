@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from chat.models import Conversation, Generation, Message
+from chat.models import Conversation, Generation, Message, load_files
 
 WINDOW = 100  # Messages; "show earlier" adds as many again.
 MAX_WINDOWS = 1000
@@ -51,6 +51,7 @@ def branch_of(
     if leaf is None and messages and _was_taken_back(messages[-1]):
         kept = conversation.messages.newest_kept()
         return branch_of(conversation, limit=limit, leaf=kept or messages[-1].pk)
+    load_files(messages)
     return messages, len(branch) > limit
 
 

@@ -14,7 +14,13 @@ from chat.errors import BadRequest, NotFound
 from chat.generations import notify_conversation
 from chat.generations.removal import restore_conversation
 from chat.llm.registry import check_model_name
-from chat.models import Conversation, ConversationQuerySet, Generation, Message
+from chat.models import (
+    Conversation,
+    ConversationQuerySet,
+    Generation,
+    Message,
+    load_files,
+)
 from chat.models.kept import end_of_temporary, lines_of
 from chat.models.search import Words
 from chat.models.tree import end_below
@@ -203,6 +209,7 @@ def list_messages(
     items = list(rows.select_related("generation").order_by("id")[: query.limit + 1])
     more = len(items) > query.limit
     items = items[: query.limit]
+    load_files(items)
     return {
         "items": [schemas.as_message(row, _generation_of(row)) for row in items],
         "next": str(items[-1].pk) if more else None,

@@ -24,6 +24,7 @@ from chat.errors import ChatError
 from chat.generations import start_generation
 from chat.llm.registry import available_models, default_model
 from chat.models import Conversation, Generation, Message, Preferences
+from chat.views.attached import attach_config, posted_files
 from chat.views.branches import add_pagers, window_of
 from chat.views.choices import keep_choice, model_choice, read_choice
 from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
@@ -88,6 +89,7 @@ async def _send(request: HttpRequest, conversation: Conversation | None) -> Http
         conversation_id=conversation.pk if conversation else None,
         temporary=_is_temporary(request),
         **choice,  # type: ignore[arg-type]
+        **await posted_files(user, request),
     )
     await keep_choice(user, conversation, choice)
     address = address_of(request, accepted.generation.conversation_id)
@@ -126,7 +128,8 @@ def _render(
         "temporary": temporary,
         "page_config": page_config(conversation, temporary=temporary)
         | {"user": str(request.user.pk)}
-        | {"preferences": context["preferences"].as_config()},
+        | {"preferences": context["preferences"].as_config()}
+        | {"attach": attach_config(context["models"], context["default_model"])},
         "embedded": is_embedded(request),
     }
     if is_embedded(request):

@@ -27,6 +27,7 @@ class Queued(Schema):
     text: str
     place: int
     movable: bool
+    attached: int
 
 
 class Queue(Schema):

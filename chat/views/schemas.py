@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt
 from chat import models
 from chat.llm.registry import ModelInfo
 from chat.models.kept import MAX_SYSTEM_PROMPT, MAX_TAG_LENGTH, MAX_TAGS, tidy_tag
-from chat.wire.frames import Name, Text
+from chat.wire.frames import Attachments, Name, Text
 
 Title = Annotated[Text, Field(max_length=200)]
 Tag = Annotated[Text, AfterValidator(tidy_tag), Field(min_length=1, max_length=MAX_TAG_LENGTH)]
@@ -73,6 +73,7 @@ class NewMessage(Strict):
     parent: UUID | None = None
     model: Name = ""
     agent: Name | None = None
+    attachments: Attachments = ()
 
 
 class Regenerate(Strict):
@@ -130,6 +131,14 @@ class ListedConversation(Conversation):
     snippet: list[SnippetPart] | None = None
 
 
+class Attachment(Schema):
+    id: UUID
+    name: str
+    kind: Literal["text", "image"]
+    media_type: str
+    size: int
+
+
 class Message(Schema):
     id: UUID
     conversation: UUID
@@ -138,6 +147,7 @@ class Message(Schema):
     text: str
     created_at: datetime
     generation: UUID | None = None
+    attachments: list[Attachment] = []
 
 
 class Error(Schema):
@@ -213,7 +223,9 @@ class ErrorBody(Schema):
     error: Error
 
 
-ERRORS: dict[Any, Any] = dict.fromkeys((400, 401, 403, 404, 409, 410, 413, 429, 503), ErrorBody)
+ERRORS: dict[Any, Any] = dict.fromkeys(
+    (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503), ErrorBody
+)
 
 
 def as_model(model: ModelInfo) -> dict[str, str]:
@@ -229,6 +241,7 @@ def as_message(message: models.Message, generation_id: UUID | None = None) -> di
         "text": message.text,
         "created_at": message.created_at,
         "generation": generation_id,
+        "attachments": [file.as_news() for file in message.files],
     }
 
 

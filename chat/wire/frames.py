@@ -32,6 +32,7 @@ Text = Annotated[StrictStr, AfterValidator(clean_text)]
 Key = Annotated[StrictStr, AfterValidator(unchanged), Field(min_length=1, max_length=128)]
 Name = Annotated[Text, Field(max_length=200)]
 Place = Annotated[StrictInt, Field(ge=1, le=1000)]
+Attachments = Annotated[tuple[UUID, ...], Field(max_length=100)]
 Cursor = Annotated[StrictInt, Field(ge=0, le=2**53)]
 
 
@@ -47,7 +48,7 @@ class Send(Frame):
 
     Without ``parent`` the prompt follows the newest answer; null starts at the root.
     Without ``agent`` that of the conversation answers; an empty one means none.
-    A new conversation may be ``temporary``.
+    A new conversation may be ``temporary``. ``attachments`` names files uploaded before.
     """
 
     type: Literal["send"]
@@ -58,6 +59,7 @@ class Send(Frame):
     model: Name = ""
     agent: Name | None = None
     temporary: StrictBool = False
+    attachments: Attachments = ()
 
 
 class Regenerate(Frame):

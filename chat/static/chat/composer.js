@@ -6,7 +6,7 @@ import { gettext } from "./words.js";
 
 const touch = matchMedia("(hover: none) and (pointer: coarse)");
 
-/** Events: "send" (detail: {text, model}), "stop". */
+/** Events: "send" (detail: {text, model, attachments}), "stop". */
 export class Composer extends EventTarget {
   constructor() {
     super();
@@ -35,9 +35,10 @@ export class Composer extends EventTarget {
 
   submit() {
     const text = this.area.value;
-    if (!text.trim()) return;
+    if (!text.trim() || this.files?.holds()) return;
     this.error.hidden = true;
-    this.dispatchEvent(new CustomEvent("send", { detail: { text, model: this.form.model.value } }));
+    const attachments = this.files?.take() ?? [];
+    this.dispatchEvent(new CustomEvent("send", { detail: { text, model: this.form.model.value, attachments } }));
     this.area.value = "";
     this.#changed();
   }

@@ -1,5 +1,6 @@
 // Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
 
+import { Attachments } from "./attach.js";
 import { fieldsOf, prepareChoice } from "./choice.js";
 import { Connection } from "./connection.js";
 import { Composer } from "./composer.js";
@@ -25,6 +26,7 @@ const sidebar = new Sidebar();
 const keeping = new Keeping(sidebar);
 const presence = new Presence(sidebar);
 const composer = new Composer();
+const files = new Attachments(composer);
 const transcript = new Transcript();
 const queue = new Queue(composer);
 const connection = new Connection();
@@ -57,8 +59,12 @@ function flush() {
   }
 }
 
-function send({ text, ...choice }) {
-  ask(transcript.addTurn(text), { type: "send", text, ...choice });
+function send({ text, attachments = [], ...choice }) {
+  const frame = { type: "send", text, ...choice };
+  if (attachments.length) frame.attachments = attachments;
+  const turn = transcript.addTurn(text);
+  files.show(turn.prompt, attachments);
+  ask(turn, frame);
 }
 
 function regenerate(article) {

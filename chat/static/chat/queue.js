@@ -2,7 +2,7 @@
 
 import { announce, callApi, config, find, fromTemplate } from "./page.js";
 import { toast } from "./toasts.js";
-import { gettext, interpolate } from "./words.js";
+import { gettext, interpolate, ngettext } from "./words.js";
 
 /** Event: "changed" (detail: what waits, the next one first). */
 export class Queue extends EventTarget {
@@ -48,6 +48,10 @@ export class Queue extends EventTarget {
   #row(item, row = fromTemplate("queued-template")) {
     row.dataset.generation = item.generation;
     row.querySelector(".queued-text").textContent = item.text.replaceAll(/\s+/g, " ");
+    const files = row.querySelector(".queued-files");
+    files.hidden = !item.attached;
+    files.title = interpolate(ngettext("%(count)s file", "%(count)s files", item.attached), { count: item.attached });
+    files.lastElementChild.textContent = item.attached;
     const grip = row.querySelector(".queued-grip");
     grip.disabled = !item.movable;
     const place = { place: item.place, count: this.items.length, text: item.text.slice(0, 60) };

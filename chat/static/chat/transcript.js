@@ -169,7 +169,7 @@ export class Transcript extends EventTarget {
     }
     takePager(ours, theirs);
     const bubble = ours.querySelector(".bubble");
-    if (bubble) bubble.textContent = theirs.querySelector(".bubble").textContent;
+    if (bubble) takePrompt(bubble, theirs);
     const same = ours.dataset.status === theirs.dataset.status && !ours.dataset.unsettled;
     if (this.#answerOf(ours) || same) return ours;
     ours.replaceWith(theirs);
@@ -272,6 +272,15 @@ function identify(article, id) {
 function turnOf(article) {
   const prompt = article.previousElementSibling;
   return prompt?.classList.contains("user") ? [prompt, article] : [article];
+}
+
+/** Take over what a prompt says, and its files: in the queue both may have moved. */
+function takePrompt(bubble, theirs) {
+  bubble.textContent = theirs.querySelector(".bubble").textContent;
+  const [mine, files] = [bubble.parentElement, theirs].map((article) => article.querySelector(".files"));
+  if (mine?.textContent === files?.textContent) return;
+  mine?.remove();
+  if (files) bubble.before(files);
 }
 
 function mark(article, name) {
