@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from bench.bed import Bed
 from bench.report import document, machine, table, target_table
 from bench.scenarios import FULL, QUICK, Row, Scenario
+from bench.single import put_in
 from bench.targets import verdicts
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -22,7 +23,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one small table in under a minute")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="scenarios to run")
     parser.add_argument("--server", metavar="TEXT", help="only servers whose name contains this")
-    parser.add_argument("--write", action="store_true", help="write bench/results.md")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write bench/results.md; with --only, those tables",
+    )
     parser.add_argument("--verbose", action="store_true", help="show who was busy, too")
     return parser.parse_args(argv)
 
@@ -47,8 +52,10 @@ def run(scenarios: Sequence[Scenario], options: argparse.Namespace) -> None:
                 rows = found[scenario.name] = scenario.rows(bed, progress, only=options.server)
                 tables.append(table(scenario, rows, verbose=options.verbose))
                 print(tables[-1], flush=True)
-                if options.write:
+                if options.write and not options.only:
                     RESULTS.write_text(document([target_table(verdicts(found)), *tables]))
+                elif options.write:
+                    RESULTS.write_text(put_in(RESULTS.read_text(), tables, verdicts(found)))
         finally:
             bed.stop()
     print(target_table(verdicts(found)), flush=True)

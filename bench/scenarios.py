@@ -1,7 +1,7 @@
 """
 What is measured. A scenario runs one load on each of its servers and returns a row for each.
 
-The numbers P1 … P9 are the targets that bench/README.md lists.
+The numbers P1 … P10 are the targets that bench/README.md lists.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.bed import Bed
+from bench.growth import growth
+from bench.page import page
 from bench.process import NotStarted
 from bench.servers import (
     BURR,
@@ -232,5 +234,30 @@ FULL = (
         columns=(WIRE, CPU),
         servers=(RAW, FASTAPI, *CHAT_SOCKETS, CHAT_SSE),
         run=wire,
+    ),
+    Scenario(
+        name="growth",
+        title="P8: 100 → 100,000 chats of one user, 100 → 10,000 messages of one chat; p50 ms",
+        columns=(
+            Column("list", "list", ""),
+            Column("page with sidebar", "sidebar", ""),
+            Column("search, in 50", "search", ""),
+            Column("search, in all", "common", ""),
+            Column("opening the chat", "opening", ""),
+        ),
+        servers=(CHAT,),
+        run=growth,
+    ),
+    Scenario(
+        name="page",
+        title="P10: 10,000 tokens at 500 tokens/s on the page in Chromium",
+        columns=(
+            Column("longest task over 50 ms", "longest", ".0f"),
+            Column("tasks over 50 ms", "over", ".0f"),
+            Column("in one paragraph: longest", "paragraph_longest", ".0f"),
+            Column("tasks", "paragraph_over", ".0f"),
+        ),
+        servers=(CHAT,),
+        run=page,
     ),
 )

@@ -57,7 +57,7 @@ class Server:
 
 @dataclass(slots=True)
 class Running:
-    """A server that accepts connections, and the keys of its users."""
+    """A server that accepts connections, and the keys of its users: see `create_users`."""
 
     server: Server
     port: int
@@ -118,9 +118,9 @@ def product_environment(site: Site) -> dict[str, str]:
     }
 
 
-def create_users(environment: dict[str, str], count: int) -> list[str]:
-    """Return the API keys of new users in a new database."""
-    command = python("-m", "bench.users", str(count))
+def create_users(environment: dict[str, str], module: str, *arguments: str) -> list[str]:
+    """Fill a new database by a module of the benchmark; return the keys that it printed."""
+    command = python("-m", f"bench.{module}", *arguments)
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
     )
@@ -130,12 +130,18 @@ def create_users(environment: dict[str, str], count: int) -> list[str]:
 
 
 @contextmanager
-def running(server: Server, *, upstream: int, users: int = 1) -> Iterator[Running]:
-    """Start a server in a directory of its own; stop it and remove that afterwards."""
+def running(
+    server: Server, *, upstream: int, users: int = 1, fill: tuple[str, ...] = ()
+) -> Iterator[Running]:
+    """
+    Start a server in a directory of its own; stop it and remove that afterwards.
+
+    ``fill`` is the module, with its arguments, that makes other users than those with a key.
+    """
     with TemporaryDirectory(prefix="bench-") as name:
         site = Site(Path(name), free_port(), upstream)
         environment = product_environment(site) if server.product else site.environment
-        keys = create_users(environment, users) if server.product else []
+        keys = create_users(environment, *(fill or ("users", str(users)))) if server.product else []
         log = site.directory / "server.log"
         process = Process(server.command(site), log=log, env=environment)
         try:

@@ -34,7 +34,9 @@ TARGETS = (
     Target("P5", "start", "ms of CPU per start", "start_ms", 4),
     Target("P6", "idle", "KB per idle socket", "kb_each", 30),
     Target("P7", "fanout", "p99 ms", "p99", 250),
+    Target("P8", "growth", "× the time of a small site, at most", "worst", 1.5),
     Target("P9", "wire", "bytes per byte of text", "wire", 3),
+    Target("P10", "page", "tasks over 50 ms", "over", 0),
 )
 
 

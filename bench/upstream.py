@@ -4,7 +4,8 @@ An OpenAI-compatible server whose answers are made of stamped tokens.
 ``python -m bench.upstream`` prints its port and serves until it is told to end.
 A request for ``bench:<tokens>@<rate>`` (in the last message, else the model's
 name) is answered with that many tokens at that many a second, each in a write
-of its own. It does nothing else, so that what is measured is the server before it.
+of its own; with ``#prose`` behind it, in Markdown. It does nothing else, so that
+what is measured is the server before it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import json
 import sys
 from typing import Any
 
-from bench import stamps
+from bench import prose, stamps
 
 TICK = 0.001  # Seconds; tokens due within one tick share a wake-up, not a write.
 HEAD = (
@@ -37,10 +38,15 @@ def http_chunk(data: bytes) -> bytes:
 
 
 def sse_chunk(model: str, choices: list[dict[str, Any]], **extra: object) -> bytes:
+    """Return one chat completion chunk as an event, in a piece of its own."""
+    return http_chunk(sse_data(model, choices, **extra))
+
+
+def sse_data(model: str, choices: list[dict[str, Any]], **extra: object) -> bytes:
     """Return one chat completion chunk as an event."""
     chunk = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, **extra}
     chunk |= {"model": model, "choices": choices}
-    return http_chunk(b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n")
+    return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
 
 
 def choice(delta: dict[str, str], finish_reason: str | None = None) -> list[dict[str, Any]]:
@@ -76,8 +82,26 @@ class Stream:
             self.transport.write(self.tail)
             return False
         self.left -= 1
-        self.transport.write(self.token % stamps.now())
+        self.write_token()
         return True
+
+    def write_token(self) -> None:
+        self.transport.write(self.token % stamps.now())
+
+
+class Prose(Stream):
+    """One whose tokens are Markdown, without stamps: for who draws it, not for who measures it."""
+
+    __slots__ = ("words",)
+
+    def __init__(self, transport: asyncio.Transport, request: dict[str, Any]) -> None:
+        super().__init__(transport, request)
+        model = str(request.get("model", ""))
+        before, _, after = sse_data(model, choice({"content": "\0"})).partition(b"\\u0000")
+        self.words = (http_chunk(before + word + after) for word in prose.tokens())
+
+    def write_token(self) -> None:
+        self.transport.write(next(self.words))
 
 
 class Pacer:
@@ -166,7 +190,8 @@ class Upstream(asyncio.Protocol):
         elif target == ["POST", "/v1/chat/completions"]:
             request = json.loads(body)
             if request.get("stream"):
-                self.pacer.start(Stream(self.transport, request))
+                kind = Prose if asked(request).endswith("#prose") else Stream
+                self.pacer.start(kind(self.transport, request))
             else:
                 self.transport.write(json_reply("200 OK", completion(request)))
         else:
@@ -175,11 +200,15 @@ class Upstream(asyncio.Protocol):
 
 def parameters(request: dict[str, Any]) -> tuple[int, float, float]:
     """Return the number of tokens, the rate and the seconds of silence that a request asks for."""
-    content = request["messages"][-1]["content"]
-    text = content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
-    found = stamps.find_prompt(text) or stamps.find_prompt(request.get("model", ""))
+    found = stamps.find_prompt(asked(request)) or stamps.find_prompt(request.get("model", ""))
     tokens, rate, hold = found[-1] if found else ("16", "50", "")
     return int(tokens), float(rate), float(hold or 0)
+
+
+def asked(request: dict[str, Any]) -> str:
+    """Return the text of the last message."""
+    content = request["messages"][-1]["content"]
+    return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
 
 
 def completion(request: dict[str, Any]) -> dict[str, Any]:

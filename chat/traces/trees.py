@@ -161,7 +161,9 @@ def _scalar(value: Any) -> SafeString:
     if rest > 0:
         more = format_html('<span class="json-size">{}</span>', _more_characters(rest))
     return format_html(
-        '<div class="json-string json-text" dir="auto">{}{}</div>', value[:MAX_TEXT], more
+        '<div class="json-string json-text" tabindex="0" dir="auto">{}{}</div>',
+        value[:MAX_TEXT],
+        more,
     )
 
 

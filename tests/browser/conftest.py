@@ -61,8 +61,8 @@ def is_refusal(message: Any) -> bool:
     return message.type == "error" and "Content Security Policy" in message.text
 
 
-def sign_in(context: BrowserContext, site: Site) -> None:
-    cookies = site.login()
+def sign_in(context: BrowserContext, site: Site, username: str = "ada") -> None:
+    cookies = site.login(username)
     context.add_cookies(
         [{"name": name, "value": value, "url": site.url} for name, value in cookies.items()]
     )

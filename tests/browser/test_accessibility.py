@@ -4,13 +4,16 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.axe import violations
 from tests.browser.conftest import sign_in
 from tests.browser.test_chat import WATCH, ask, text_of, wait_for_end, wait_until_writing
 from tests.servers import Site
 from tests.upstream.modes import words_text
+
+LINK = re.compile(r"http://\S+/setup/\S+/")
+Visit = Callable[..., Page]
 
 
 def empty(page: Page, site: Site) -> None:
@@ -74,6 +77,40 @@ def options(page: Page, site: Site) -> None:
     page.goto(str(page.locator("#topbar-more").get_attribute("href")))
 
 
+def trace(page: Page, site: Site) -> None:
+    finished(page, site)
+    page.locator(".facts .trace-link").click()
+    expect(page.locator(".step-row")).not_to_have_count(0)
+
+
+def share(page: Page, site: Site) -> None:
+    finished(page, site)
+    page.goto(str(page.locator("#topbar-more").get_attribute("href")))
+    page.get_by_role("button", name="Make a link").click()
+    page.goto(page.locator(".link-address").first.input_value())
+    expect(page.get_by_role("table")).to_be_visible()
+
+
+def archived(page: Page, site: Site) -> None:
+    options(page, site)
+    page.get_by_role("button", name="Archive", exact=True).click()
+    page.goto("/archived/")
+    expect(page.get_by_role("button", name=re.compile("Unarchive")).first).to_be_visible()
+
+
+def sign_in_page(page: Page, site: Site) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_label("Username").fill("nobody")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("correct username")).to_be_visible()
+
+
+def admin_index(page: Page, site: Site) -> None:
+    page.goto("/admin/")
+    expect(page.get_by_role("link", name="Conversations")).to_be_visible()
+
+
 def at(address: str) -> Callable[[Page, Site], None]:
     def go(page: Page, site: Site) -> None:
         page.goto(address)
@@ -83,7 +120,15 @@ def at(address: str) -> Callable[[Page, Site], None]:
 
 
 STATES = [empty, streaming, queued, finished, failed, found, menu, settings, shortcuts, options]
-STATES += [at("/archived/"), at("/account/"), at("/settings/"), at("/?temporary=1"), at("/nowhere")]
+STATES += [
+    trace,
+    share,
+    archived,
+    at("/account/"),
+    at("/settings/"),
+    at("/?temporary=1"),
+    at("/nowhere"),
+]
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -100,6 +145,55 @@ def test_axe_finds_nothing(tab: Page, live_site: Site, state: Callable[[Page, Si
     state(tab, live_site)
     tab.mouse.move(0, 0)
     assert violations(tab) == []
+
+
+@pytest.fixture(params=["light", "dark"])
+def visit(request, chromium: Browser, live_site: Site, account: None) -> Iterator[Visit]:
+    """Opens a page for somebody else: signed out, or of the staff."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(username: str = "") -> Page:
+        context = chromium.new_context(base_url=live_site.url, color_scheme=request.param)
+        contexts.append(context)
+        if username:
+            sign_in(context, live_site, username)
+        return context.new_page()
+
+    live_site.upstream.reset()
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_axe_finds_nothing_when_somebody_signs_in(visit: Visit, live_site: Site) -> None:
+    tab = visit()
+    tab.goto("/")
+    assert violations(tab) == []
+    sign_in_page(tab, live_site)
+    assert violations(tab) == []
+
+
+def test_axe_finds_nothing_in_the_index_of_the_admin(
+    visit: Visit, live_site: Site, staff: None
+) -> None:
+    tab = visit("grace")
+    admin_index(tab, live_site)
+    assert violations(tab) == []
+
+
+def test_axe_finds_nothing_where_the_first_account_is_made(
+    visit: Visit, site_factory: Callable[..., Site]
+) -> None:
+    site = site_factory()
+    tab = visit()
+    tab.goto(LINK.findall(site.output)[0])
+    expect(tab.get_by_label("Password", exact=True)).to_be_visible()
+    assert violations(tab) == []
+
+
+@pytest.fixture(scope="module")
+def staff(live_site: Site) -> None:
+    live_site.create_user("grace", staff=True)
 
 
 @pytest.mark.parametrize("state", [empty, finished, settings], ids=lambda state: state.__name__)

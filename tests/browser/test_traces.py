@@ -409,7 +409,7 @@ def test_what_failed_is_shown_first(tab: Page, failed: str) -> None:
 
 
 def test_the_table_says_to_a_reader_what_it_shows(trace: Page) -> None:
-    expect(trace.get_by_role("region", name="Steps").last).to_match_aria_snapshot(
+    expect(trace.get_by_role("group", name="Steps")).to_match_aria_snapshot(
         """
         - table:
           - rowgroup:
