@@ -115,7 +115,7 @@ function refused(frame) {
     if (asked.type === "regenerate") turn.answer.article.remove();
     else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
     if (asked.type === "regenerate" || "parent" in asked) location.reload();
-    else send({ text: asked.text, ...fieldsOf(find("model").value) });
+    else send({ text: asked.text, attachments: asked.attachments, ...fieldsOf(find("model").value) });
   });
   flush();
 }
@@ -208,7 +208,7 @@ transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
 transcript.addEventListener("edit", ({ detail }) => edit(detail));
 transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
-composer.addEventListener("send", ({ detail }) => send({ text: detail.text, ...fieldsOf(detail.model) }));
+composer.addEventListener("send", ({ detail: { model, ...sent } }) => send({ ...sent, ...fieldsOf(model) }));
 composer.addEventListener("stop", stop);
 queue.addEventListener("changed", ({ detail }) => {
   if (!transcript.arrange(detail)) transcript.resync().then(() => transcript.arrange(detail), () => {});
