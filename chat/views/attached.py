@@ -11,6 +11,7 @@ from chat.conf import chat_settings
 from chat.database import in_database
 from chat.errors import BadRequest
 from chat.generations.attachments import keep_attachment
+from chat.llm.registry import ModelInfo
 from chat.llm.vision import takes_images
 from chat.models import Generation
 
@@ -47,10 +48,10 @@ def _sent_with(user: "AbstractBaseUser", key: str) -> list[UUID] | None:
     return [file.pk for file in prompt.message.parent.files]
 
 
-def attach_config(models: Sequence[str], default: str) -> dict[str, Any]:
+def attach_config(models: Sequence[ModelInfo], default: str) -> dict[str, Any]:
     """Return what the page's script must know; an empty value of its picker is the default."""
     settings = chat_settings()
-    named = [name for name in models if takes_images(name)]
+    named = [model.name for model in models if takes_images(model.name)]
     return {
         "image_models": [*named, ""] if takes_images(default) else named,
         "most": settings.max_attachments,

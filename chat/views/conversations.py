@@ -114,7 +114,8 @@ async def change(
     _check_names(payload)
     changes = payload.model_dump(exclude_none=True)
     conversation = await in_transaction(_change, user, conversation_id, changes)
-    passing = {name: changes[name] for name in ("unread", "open") if name in changes}
+    names = ("unread", "open")
+    passing: dict[str, Any] = {name: changes[name] for name in names if name in changes}
     if "leaf" in changes:
         passing["leaf"] = str(conversation.leaf_id)
     lasting = {} if changes and changes.keys() == passing.keys() else news(conversation)
