@@ -21,7 +21,9 @@ class AuditTests(AdminCase):
         self.assertEqual(LogEntry.objects.count(), 1)
 
     def test_taking_the_usage_out_is_noted(self):
-        self.client.get(reverse("admin:chat_usage_csv"), {"days": 7})
+        address = reverse("admin:chat_usage_csv") + "?days=7"
+        self.assertEqual(self.client.get(address).status_code, 405)
+        self.client.post(address)
         entry = LogEntry.objects.get()
         self.assertEqual(entry.content_type.model_class(), Usage)
         self.assertEqual(entry.change_message, "Exported as CSV: 7 days.")

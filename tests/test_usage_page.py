@@ -1,6 +1,7 @@
 import csv
 from datetime import timedelta
 from io import StringIO
+from urllib.parse import urlencode
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -28,7 +29,7 @@ class UsagePageTests(AdminCase):
         return {chart.title: chart for chart in charts}
 
     def lines(self, **query):
-        answer = self.client.get(CSV, query)
+        answer = self.client.post(f"{CSV}?{urlencode(query)}")
         text = "".join(part.decode() for part in answer.streaming_content)
         return list(csv.DictReader(StringIO(text)))
 
@@ -112,8 +113,8 @@ class UsagePageTests(AdminCase):
 
     def test_it_takes_the_permission_to_view_usage(self):
         self.login_staff("view_generation")
-        for page in (PAGE, CSV):
-            self.assertEqual(self.client.get(page).status_code, 403)
+        self.assertEqual(self.client.get(PAGE).status_code, 403)
+        self.assertEqual(self.client.post(CSV).status_code, 403)
         self.client.force_login(self.owner)
         self.assertEqual(self.client.get(PAGE).status_code, 302)
 

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import formats
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _now
+from django.views.decorators.http import require_POST
 
 from chat.admin.base import may_view, username_of
 from chat.admin.figures import NEWEST, Period
@@ -57,6 +58,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "admin/chat/usage/report.html", context)
 
 
+@require_POST
 def usage_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return the usage of a period, a line for each day, user and model."""
     period = _period(request)

@@ -225,7 +225,11 @@ def addresses(served):
     """Every address of the API, with ids of ada's, and the methods it is described with."""
     ada = served[1].ada
     generation = ada.ended(ada.ask("Hello", model="openai:words:3"))
+    shares = f"/conversations/{generation['conversation']}/shares/"
+    file = ada.http.post("/attachments/", files={"file": ("notes.txt", b"A note.")})
     ids = {
+        "attachment_id": file.json()["id"],
+        "share_id": ada.http.post(shares, json={}).json()["id"],
         "generation_id": generation["id"],
         "conversation_id": generation["conversation"],
         "message_id": generation["message"],

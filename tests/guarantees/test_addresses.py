@@ -14,6 +14,9 @@ from tests.guarantees.tables import tables
 
 ROUTES = sorted(set(routes()))
 OWN_ROUTES = [route for route in ROUTES if not route.startswith("admin/")]
+OWNED = {
+    f"{name}_id" for name in ["attachment", "conversation", "generation", "key", "message", "share"]
+}
 BYTES = {"Accept-Encoding": "identity"}
 # The admin calls every id the same, so each kind of thing is filled in by itself.
 ADMIN_IDS = "admin/chat/{}/<path:object_id>/"
@@ -30,7 +33,9 @@ class Things:
         assert page.status_code == 200
         path = f"/conversations/{generation['conversation']}/shares/"
         share = person.http.post(path, json={}).json()
+        file = person.http.post("/attachments/", files={"file": ("notes.txt", b"Mine alone.")})
         self.ids = {
+            "attachment_id": file.json()["id"],
             "share_id": share["id"],
             "conversation_id": generation["conversation"],
             "message_id": generation["message"],
@@ -131,7 +136,8 @@ def described(answer: httpx.Response, ids: dict[str, str]) -> tuple[int, str, st
 STRANGERS_ROUTES = [
     route
     for route in OWN_ROUTES
-    if names(route) & {"conversation_id", "message_id", "generation_id", "key_id", "share_id"}
+    if names(route)
+    & {"conversation_id", "message_id", "generation_id", "key_id", "share_id", "attachment_id"}
 ]
 
 
