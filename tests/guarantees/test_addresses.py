@@ -14,9 +14,8 @@ from tests.guarantees.tables import tables
 
 ROUTES = sorted(set(routes()))
 OWN_ROUTES = [route for route in ROUTES if not route.startswith("admin/")]
-OWNED = {
-    f"{name}_id" for name in ["attachment", "conversation", "generation", "key", "message", "share"]
-}
+KINDS = ("attachment", "conversation", "generation", "key", "message", "share")
+OWNED = {f"{name}_id" for name in KINDS}
 BYTES = {"Accept-Encoding": "identity"}
 # The admin calls every id the same, so each kind of thing is filled in by itself.
 ADMIN_IDS = "admin/chat/{}/<path:object_id>/"
