@@ -20,6 +20,7 @@ from chat.generations.watch import is_alone
 from chat.llm.pieces import Piece
 from chat.models import Conversation, Generation, Message, Step
 from tests.agents.base import AgentCase
+from tests.servers import _environment, _migrated_database
 from tests.upstream import words_text
 
 Status = Generation.Status
@@ -46,9 +47,14 @@ asyncio.run(main())
 """
 
 
-def test_a_plain_answer_loads_no_graph():
+def test_a_plain_answer_loads_no_graph(tmp_path):
+    (tmp_path / "db.sqlite3").write_bytes(_migrated_database())
     done = subprocess.run(
-        [sys.executable, "-c", PLAIN], cwd=settings.BASE_DIR, capture_output=True, text=True
+        [sys.executable, "-c", PLAIN],
+        cwd=settings.BASE_DIR,
+        env=_environment({"CHAT_DATA_DIR": str(tmp_path)}),
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.split() == ["3", "True", "False"], done.stderr
 
