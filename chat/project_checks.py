@@ -36,7 +36,7 @@ def check_templates(app_configs: Apps, **kwargs: Any) -> Found:
     return [Error("The chat's pages do not know their user.", hint=hint, id="chat.E011")]
 
 
-@register(Tags.database)
+@register()
 def check_sqlite(app_configs: Apps, **kwargs: Any) -> Found:
     """W006: SQLite as Django opens it refuses writes that meet."""
     database = settings.DATABASES.get("default", {})

@@ -43,4 +43,4 @@ class Annotation(models.Model):
         ordering = ["id"]
 
     def __str__(self) -> str:
-        return ", ".join(self.tags) or f"{_('Annotation')} {self.pk}"
+        return ", ".join(self.tags) or _("Annotation") + f" {self.pk}"

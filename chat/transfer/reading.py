@@ -66,7 +66,8 @@ def _turn(message: Message, place: _Place) -> str:
     if place.of > 1:
         numbers = {"number": place.number, "count": place.of}
         parts.append(_("version %(number)d of %(count)d") % numbers)
-    files = "".join(f"*{_('Attached')}: {file.name}*\n\n" for file in message.files)
+    attached = _("Attached")
+    files = "".join(f"*{attached}: {file.name}*\n\n" for file in message.files)
     return f"\n## {' · '.join(parts)}\n\n{files}{message.text.strip()}\n"
 
 

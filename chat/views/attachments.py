@@ -21,7 +21,6 @@ from chat.views.streams import error_response
 
 HEADERS = {
     "Cache-Control": "private, max-age=86400, immutable",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
