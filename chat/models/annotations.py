@@ -43,4 +43,4 @@ class Annotation(models.Model):
         ordering = ["id"]
 
     def __str__(self) -> str:
-        return ", ".join(self.tags) or _("Annotation") + f" {self.pk}"
+        return ", ".join(self.tags) or str(_("Annotation")) + f" {self.pk}"
