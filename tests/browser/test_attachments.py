@@ -121,7 +121,7 @@ def test_a_pasted_image_reaches_a_model_that_sees(page: Page, live_site: Site) -
     expect(page.locator("#composer-error")).to_contain_text("takes no images")
     expect(page.locator("#prompt")).to_have_value("What is it?")
     uploaded(page, "image.png")
-    page.get_by_label("Model").select_option("openai:gpt-4o")
+    page.locator("#model").select_option("openai:gpt-4o", force=True)
     ask(page, "What is it?")
     wait_for_end(page)
     text, picture = said(live_site)

@@ -102,7 +102,7 @@ def test_the_open_list_is_accessible_and_fits(page: Page, width: int) -> None:
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
     assert box["y"] >= 0
-    assert faults_of(page) == before
+    assert not set(faults_of(page)) - set(before)  # The list adds none.
     assert not is_too_wide(page)
 
 
@@ -145,7 +145,7 @@ def test_parameters_are_set_in_a_dialog_and_reach_the_model(page: Page, live_sit
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Temperature").fill("0.25")
     dialog.get_by_label("System prompt").fill("Rhyme.")
-    assert faults_of(page) == before
+    assert not set(faults_of(page)) - set(before)  # The list adds none.
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_text("The next answers will be asked for so.")).to_be_visible()
     page.keyboard.press("Escape")
