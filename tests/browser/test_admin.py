@@ -64,7 +64,7 @@ def ours(page: Page) -> list[str]:
 def test_the_charts_can_be_seen_by_everybody(tab: Page) -> None:
     tab.goto(f"{USAGE}?days=30")
     figures = tab.get_by_role("img")
-    assert figures.count() == 3
+    assert figures.count() in (3, 5)  # Two more once an answer has been given here.
     expect(tab.get_by_role("img", name="Tokens by day and model")).to_be_visible()
     for chart in figures.all():
         box = chart.bounding_box()
