@@ -12,6 +12,7 @@ def answer_twice(page: Page, site: Site, *scripts: str) -> None:
     ask(page)
     wait_for_end(page)
     expect(answer_of(page)).to_have_text("one")
+    page.reload()  # So that all news of the first answer have come.
     page.get_by_role("button", name="Answer again").last.click()
     expect(answer_of(page)).to_have_text("two")
     wait_for_end(page)
