@@ -27,13 +27,13 @@ def chat_head() -> SafeString:
 
 @register.inclusion_tag("chat/_embed.html", takes_context=True)
 def chat_embed(
-    context: Context, *, conversation: Any = None, model: str = "", persona: Any = "", **extra: Any
+    context: Context, *, conversation: Any = None, model: str = "", **extra: Any
 ) -> dict[str, Any]:
     """
     Show a chat of the signed-in user, or a link to sign in.
 
     Without a ``conversation`` (or its id) each load of the page begins a new
-    one, with the ``model`` or ``persona`` named. ``class`` is added to the
+    one, with the ``model`` named. ``class`` is added to the
     panel's; ``chat-embed-short`` and ``chat-embed-tall`` change its height.
     """
     unknown = extra.keys() - {"class"}
@@ -46,9 +46,7 @@ def chat_embed(
         found["whole"] = reverse("chat:conversation", args=[key])
     if user is not None and user.is_authenticated:
         address = reverse("chat:embed_conversation", args=[key]) if key else reverse("chat:embed")
-        asked = {"model": model, "persona": str(_key(persona))}
-        query = urlencode({name: value for name, value in asked.items() if value})
-        found["address"] = f"{address}?{query}" if query else address
+        found["address"] = f"{address}?{urlencode({'model': model})}" if model else address
     return found
 
 

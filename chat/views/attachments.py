@@ -15,6 +15,7 @@ from chat.errors import BadRequest, NotFound
 from chat.generations.attachments import keep_attachment, remove_attachment
 from chat.models import Attachment
 from chat.views import schemas
+from chat.views.framing import change_policy
 from chat.views.kept import api as api
 from chat.views.schemas import ERRORS
 from chat.views.streams import error_response
@@ -49,7 +50,9 @@ async def get_attachment(request: HttpRequest, attachment_id: UUID) -> HttpRespo
         raise NotFound
     shown = content_disposition_header(not found.is_image, found.name)
     headers = {**HEADERS, "Content-Disposition": shown or "inline"}
-    return HttpResponse(bytes(found.content), content_type=found.media_type, headers=headers)
+    response = HttpResponse(bytes(found.content), content_type=found.media_type, headers=headers)
+    change_policy(response, {"sandbox": True})  # Whatever it is, it does nothing.
+    return response
 
 
 @api.delete(

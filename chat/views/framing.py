@@ -41,8 +41,12 @@ def frame_config(request: HttpRequest) -> dict[str, str]:
 def let_own_pages_frame(response: HttpResponseBase) -> None:
     """Let pages of this site, and of no other, show a response in a frame."""
     response["X-Frame-Options"] = "SAMEORIGIN"
-    ancestors = {"frame-ancestors": ["'self'"]}
+    change_policy(response, {"frame-ancestors": ["'self'"]})
+
+
+def change_policy(response: HttpResponseBase, directives: dict[str, Any]) -> None:
+    """Have a response carry the site's policy with other directives."""
     # Read by the middleware of django-csp, and by Django's own, which takes a whole policy.
-    response._csp_replace = ancestors  # type: ignore[attr-defined]
+    response._csp_replace = directives  # type: ignore[attr-defined]
     if policy := getattr(settings, "SECURE_CSP", None):
-        response._csp_config = policy | ancestors  # type: ignore[attr-defined]
+        response._csp_config = policy | directives  # type: ignore[attr-defined]

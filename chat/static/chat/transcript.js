@@ -123,8 +123,8 @@ export class Transcript extends EventTarget {
   /** Read the page again and take over what differs: the way back after any time away. */
   async resync() {
     const address = location.pathname + location.search;
-    // What comes while the page is on its way is newer than the page.
-    const before = new Set([...this.list.children].map((article) => article.dataset.message));
+    // What comes or ends while the page is on its way is newer than the page.
+    const before = new Map([...this.list.children].map((each) => [each.dataset.message, each]));
     const fresh = parse(await get(address));
     const list = fresh.getElementById("transcript");
     if (!list || address !== location.pathname + location.search) return null;
@@ -132,7 +132,7 @@ export class Transcript extends EventTarget {
     let previous = this.#article([...ids].at(-1));
     for (const theirs of [...list.children]) {
       ids.add(theirs.dataset.message);
-      previous = this.#merge(document.adoptNode(theirs), previous);
+      previous = this.#merge(document.adoptNode(theirs), previous, before);
     }
     for (const ours of [...this.list.children]) {
       const id = ours.dataset.message;
@@ -160,13 +160,14 @@ export class Transcript extends EventTarget {
     this.dispatchEvent(new CustomEvent("unfollow", { detail: answer }));
   }
 
-  #merge(theirs, previous) {
+  #merge(theirs, previous, before) {
     const ours = this.#article(theirs.dataset.message);
     if (!ours) {
       if (previous) previous.after(theirs);
       else this.list.prepend(theirs);
       return theirs;
     }
+    if (before.get(ours.dataset.message) !== ours) return ours;
     takePager(ours, theirs);
     const bubble = ours.querySelector(".bubble");
     if (bubble) takePrompt(bubble, theirs);
@@ -236,8 +237,9 @@ export class Transcript extends EventTarget {
     return id ? this.list.querySelector(`[data-message="${CSS.escape(id)}"]`) : null;
   }
 
+  /** The answer that an article shows and goes on to show: its end may be known and its rendering on the way. */
   #answerOf(article) {
-    return this.active.find((answer) => answer.article === article);
+    return [...this.answers.values()].find((answer) => answer.article === article);
   }
 
   #removeTwin(id, mine) {
