@@ -15,7 +15,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from chat.models import ApiKey, Preferences
-from chat.views.imports import import_words
 from chat.views.preferences import PreferencesForm
 
 if TYPE_CHECKING:
@@ -65,7 +64,6 @@ def account(request: HttpRequest) -> HttpResponse:
         "created": created,
         "keys": keys,
         "now": timezone.now(),
-        "import_words": import_words(),
     }
     return render(request, "chat/account.html", context)
 

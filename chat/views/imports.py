@@ -66,23 +66,6 @@ async def import_file(request: HttpRequest) -> HttpResponse:
     return redirect("chat:account")
 
 
-def import_words() -> dict[str, str]:
-    """Return what the script says that sends a large file in parts."""
-    return {
-        "reading": _("Reading the file …"),
-        "unreadable": _("Choose a JSON file: an export of this site or of ChatGPT."),
-        "empty": _("There are no conversations in this file."),
-        "going": _("{done} of {all} …"),
-        "imported": _("{n} imported."),
-        "already": _("{n} were here already."),
-        "skipped": _("{n} parts that are no text were left out."),
-        "too_large": _("It is too large: {size} MB. An administrator can import it."),
-        "untitled": _("number {n}"),
-        "failed": _("{n} failed:"),
-        "unreachable": _("The server did not answer. Try again: nothing is doubled."),
-    }
-
-
 def _items_of(file: bytes) -> list[Any]:
     """Return the conversations in a file: a list of them, or an object that has such a list."""
     try:

@@ -29,7 +29,7 @@ from chat.views.branches import add_pagers, window_of
 from chat.views.choices import keep_choice, model_choice, read_choice
 from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
 from chat.views.preferences import keep_language, unsaid_language
-from chat.views.sidebar import groups, sidebar, words
+from chat.views.sidebar import groups, sidebar
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -154,7 +154,6 @@ def page_config(conversation: Conversation | None, *, temporary: bool) -> dict[s
         "live": static("chat/dist/live.js"),
         "options_address": reverse("chat:options", args=[UUID(int=0)]),
         "groups": groups(),
-        "words": words(),
         "temporary": temporary,
     }
 

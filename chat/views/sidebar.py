@@ -51,30 +51,3 @@ def _deleted(request: HttpRequest) -> Conversation | None:
 def groups() -> list[str]:
     """Return the headings of the list that do not name a month."""
     return [_("Today"), _("Yesterday"), _("Previous 7 days"), _("Previous 30 days")]
-
-
-def words() -> dict[str, str]:
-    """Return what the script says; ``{title}`` stands where it puts a title."""
-    return {
-        "untitled": _("New conversation"),
-        "options": _("Options for {title}"),
-        "new_title": _("New title"),
-        "pinned": _("Pinned"),
-        "pin": _("Pin"),
-        "unpin": _("Unpin"),
-        "archive": _("Archive"),
-        "unarchive": _("Unarchive"),
-        "archived": _("“{title}” was archived."),
-        "deleted": _("“{title}” was deleted."),
-        "restored": _("“{title}” is back."),
-        "undo": _("Undo"),
-        "open": _("Open"),
-        "ready": _("Answer ready: {title}"),
-        "failed": _("The answer failed: {title}"),
-        "nothing_found": _("Nothing found."),
-        "nothing_yet": _("Your conversations will be listed here."),
-        "search_failed": _("The search did not work. Try again."),
-        "results": _("{count} found"),
-        "copied": _("Copied"),
-        "failed_action": _("That did not work. Try again."),
-    }

@@ -1,11 +1,18 @@
 // Sends a file of conversations in parts that the server takes, however large the file is.
 
+import { gettext, interpolate } from "./words.js";
+
 const MOST_BYTES = 900_000; // Of one request, whose body has a bound of a megabyte.
 const MOST_ITEMS = 200;
 const ATTEMPTS = 3;
+const COUNTED = {
+  imported: gettext("%(n)s imported."),
+  already: gettext("%(n)s were here already."),
+  skipped: gettext("%(n)s parts that are no text were left out."),
+  failed: gettext("%(n)s failed:"),
+};
 
 const find = (id) => document.getElementById(id);
-const words = JSON.parse(find("import-words").textContent);
 const form = find("import-form");
 
 form.addEventListener("submit", async (event) => {
@@ -23,23 +30,23 @@ form.addEventListener("submit", async (event) => {
 
 async function importFile(file) {
   find("import-failed").replaceChildren();
-  say(words.reading);
+  say(gettext("Reading the file …"));
   const items = itemsOf(await file.text());
   const total = { imported: 0, already: 0, skipped: 0, failed: 0 };
   let done = 0;
   for (const { bodies, numbers, tooLarge } of parts(items)) {
     for (const { number, size } of tooLarge) {
       total.failed += 1;
-      tellFailed(items[number]?.title, number, fill(words.too_large, { size: (size / 1e6).toFixed(1) }));
+      tellFailed(items[number]?.title, number, interpolate(gettext("It is too large: %(size)s MB. An administrator can import it."), { size: (size / 1e6).toFixed(1) }));
     }
     if (bodies.length) add(total, await send(bodies), numbers);
     done += numbers.length + tooLarge.length;
-    say(fill(words.going, { done, all: items.length }));
+    say(interpolate(gettext("%(done)s of %(all)s …"), { done, all: items.length }));
     progress(done, items.length);
   }
   progress(0, 0);
   const lines = Object.entries(total).filter(([name, n]) => n || name === "imported");
-  say(lines.map(([name, n]) => fill(words[name], { n })).join(" "));
+  say(lines.map(([name, n]) => interpolate(COUNTED[name], { n })).join(" "));
 }
 
 function itemsOf(text) {
@@ -47,10 +54,10 @@ function itemsOf(text) {
   try {
     content = JSON.parse(text);
   } catch {
-    throw new Error(words.unreadable);
+    throw new Error(gettext("Choose a JSON file: an export of this site or of ChatGPT."));
   }
   const items = Array.isArray(content) ? content : content?.conversations;
-  if (!Array.isArray(items) || !items.length) throw new Error(words.empty);
+  if (!Array.isArray(items) || !items.length) throw new Error(gettext("There are no conversations in this file."));
   return items;
 }
 
@@ -123,7 +130,7 @@ async function send(bodies) {
     if (response?.ok) return content;
     // Sent again, what came in already is not doubled.
     const isLast = attempt === ATTEMPTS || (content?.error && !content.error.retryable);
-    if (isLast) throw new Error(content?.error?.message ?? words.unreachable);
+    if (isLast) throw new Error(content?.error?.message ?? gettext("The server did not answer. Try again: nothing is doubled."));
     await new Promise((resolve) => setTimeout(resolve, 1000 * attempt));
   }
 }
@@ -137,7 +144,7 @@ function add(total, report, numbers) {
 
 function tellFailed(title, number, reason) {
   const line = document.createElement("li");
-  line.textContent = `${title || fill(words.untitled, { n: number + 1 })}: ${reason}`;
+  line.textContent = `${title || interpolate(gettext("number %(n)s"), { n: number + 1 })}: ${reason}`;
   find("import-failed").append(line);
 }
 
@@ -151,8 +158,4 @@ function progress(done, all) {
   bar.hidden = !all;
   bar.max = all || 1;
   bar.value = done;
-}
-
-function fill(text, values) {
-  return Object.entries(values).reduce((said, [key, value]) => said.replaceAll(`{${key}}`, value), text);
 }

@@ -2,8 +2,9 @@
 
 import { Menu } from "./menu.js";
 import { Options } from "./options.js";
-import { announce, callApi, config, find, word } from "./page.js";
+import { announce, callApi, config, find } from "./page.js";
 import { toast, Undo } from "./toasts.js";
+import { gettext, interpolate } from "./words.js";
 
 export class Keeping {
   constructor(sidebar) {
@@ -28,7 +29,7 @@ export class Keeping {
     else if (what === "delete") this.#delete(id, row);
     else if (what === "pin") this.#set(id, { pinned: !this.#describe(id).pinned });
     else if (what === "archive") this.#archive(id, !this.#describe(id).archived, row);
-    else this.options.open(what, id, button).catch(() => this.#say(word("failed_action")));
+    else this.options.open(what, id, button).catch(() => this.#say(gettext("That did not work. Try again.")));
   }
 
   #describe(id) {
@@ -70,7 +71,7 @@ export class Keeping {
     input.maxLength = 200;
     input.className = "rename";
     input.dir = "auto";
-    input.setAttribute("aria-label", word("new_title"));
+    input.setAttribute("aria-label", gettext("New title"));
     shown.hidden = true;
     shown.after(input);
     input.focus({ preventScroll: true });
@@ -146,7 +147,7 @@ export class Keeping {
     }
     try {
       await callApi("POST", `conversations/${id}/restore/`);
-      announce(word("restored", { title }));
+      announce(interpolate(gettext("“%(title)s” is back."), { title }));
     } catch (error) {
       this.#say(error.message);
     }

@@ -1,6 +1,7 @@
 // The menu of one conversation, beside the button that opened it.
 
-import { find, word } from "./page.js";
+import { find } from "./page.js";
+import { gettext } from "./words.js";
 
 const GAP = 4;
 
@@ -37,8 +38,8 @@ export class Menu {
     const row = button.closest(".conversation");
     this.id = row?.dataset.conversation ?? button.dataset.conversation;
     const { pinned, archived } = this.describe(this.id);
-    this.#label("pin", word(pinned ? "unpin" : "pin"));
-    this.#label("archive", word(archived ? "unarchive" : "archive"));
+    this.#label("pin", pinned ? gettext("Unpin") : gettext("Pin"));
+    this.#label("archive", archived ? gettext("Unarchive") : gettext("Archive"));
     this.box.setAttribute("aria-label", button.getAttribute("aria-label"));
     button.setAttribute("aria-haspopup", "menu");
     button.setAttribute("aria-expanded", "true");

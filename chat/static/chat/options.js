@@ -1,6 +1,7 @@
 // Parts of a conversation's page of options, as a dialog: its forms are sent and read again here.
 
-import { addressOf, announce, copyText, find, get, parse, word } from "./page.js";
+import { addressOf, announce, copyText, find, get, parse } from "./page.js";
+import { gettext } from "./words.js";
 
 export class Options {
   constructor() {
@@ -36,7 +37,7 @@ export class Options {
     const data = new FormData(form, event.submitter);
     try {
       const response = await fetch(this.address, { method: "POST", body: data, credentials: "same-origin" });
-      if (!response.ok) throw new Error(word("failed_action"));
+      if (!response.ok) throw new Error(gettext("That did not work. Try again."));
       const page = parse(await response.text());
       this.#show(page);
       this.#say(page.querySelector(".notices")?.textContent.trim() ?? "");
@@ -62,7 +63,7 @@ export class Options {
     if (!button) return;
     await copyText(button.dataset.copy);
     button.classList.add("did");
-    announce(word("copied"));
+    announce(gettext("Copied"));
     setTimeout(() => button.classList.remove("did"), 1500);
   }
 }

@@ -1,5 +1,7 @@
 // What several modules need to know of the page.
 
+import { gettext } from "./words.js";
+
 export const config = JSON.parse(document.getElementById("page-config").textContent);
 export const find = (id) => document.getElementById(id);
 /** The element around the page: the body, or one inside it under the header of a project. */
@@ -14,14 +16,6 @@ export const addressOf = {
   trace: (id) => config.trace_address.replace(NIL, id),
   options: (id) => config.options_address.replace(NIL, id),
 };
-
-/** What the page says, in the language of its reader: the words come with the page. */
-export function word(name, values = {}) {
-  return Object.entries(values).reduce(
-    (text, [key, value]) => text.replaceAll(`{${key}}`, value),
-    config.words[name],
-  );
-}
 
 export function fromTemplate(id) {
   return find(id).content.firstElementChild.cloneNode(true);
@@ -55,7 +49,7 @@ export async function callApi(method, path, body, { keepalive = false } = {}) {
     body: body && JSON.stringify(body),
   });
   const content = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new Error(content?.error?.message || word("failed_action"));
+  if (!response.ok) throw new Error(content?.error?.message || gettext("That did not work. Try again."));
   return content;
 }
 

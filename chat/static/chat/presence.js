@@ -1,7 +1,8 @@
 // Whether somebody has the open conversation before their eyes: it is then read, and not closed.
 
-import { addressOf, callApi, config, word } from "./page.js";
+import { addressOf, callApi, config } from "./page.js";
 import { dismiss, toast } from "./toasts.js";
+import { gettext, interpolate } from "./words.js";
 
 const PAUSE = 700; // How long another tab gets to say that it has read the answer.
 
@@ -45,9 +46,9 @@ export class Presence {
     const title = this.sidebar.titleOf(id) ?? (await titleFrom(id));
     if (title === null) return;
     const failed = ended !== "done";
-    toast(word(failed ? "failed" : "ready", { title }), {
+    toast(interpolate(failed ? gettext("The answer failed: %(title)s") : gettext("Answer ready: %(title)s"), { title }), {
       kind: failed ? "failed" : "ready",
-      action: word("open"),
+      action: gettext("Open"),
       act: () => location.assign(addressOf.conversation(id)),
       id,
     });
@@ -68,5 +69,5 @@ export class Presence {
 /** The title of one that is not in the list; null for what is not kept, or gone. */
 async function titleFrom(id) {
   const found = await callApi("GET", `conversations/${id}/`).catch(() => null);
-  return found && !found.temporary ? found.title || word("untitled") : null;
+  return found && !found.temporary ? found.title || gettext("New conversation") : null;
 }

@@ -1,7 +1,8 @@
 // Searching titles and texts, by tags too; reached and used by the keyboard.
 
 import { isDrawerOpen, isNarrow, showDrawer } from "./drawer.js";
-import { announce, callApi, config, find, fromTemplate, word } from "./page.js";
+import { announce, callApi, config, find, fromTemplate } from "./page.js";
+import { gettext, interpolate } from "./words.js";
 
 const PAUSE = 160;
 
@@ -77,13 +78,13 @@ export class Search {
     list.append(...(page?.items ?? []).map((item) => this.sidebar.make(item)));
     const empty = document.createElement("p");
     empty.className = "sidebar-empty";
-    empty.textContent = word(page ? "nothing_found" : "search_failed");
+    empty.textContent = page ? gettext("Nothing found.") : gettext("The search did not work. Try again.");
     empty.hidden = list.children.length > 0;
     find("found").replaceChildren(list, empty);
     find("found").hidden = false;
     find("listed").hidden = true;
     const count = `${list.children.length}${page?.next ? "+" : ""}`;
-    if (isSearch) this.#showEnd(empty.hidden ? word("results", { count }) : empty.textContent);
+    if (isSearch) this.#showEnd(empty.hidden ? interpolate(gettext("%(count)s found"), { count }) : empty.textContent);
   }
 
   #showEnd(text) {

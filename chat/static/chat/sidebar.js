@@ -1,6 +1,7 @@
 // The list of conversations: kept in step by frames, read on when its end comes into sight.
 
-import { addressOf, callApi, config, find, fromTemplate, get, parse, word } from "./page.js";
+import { addressOf, callApi, config, find, fromTemplate, get, parse } from "./page.js";
+import { gettext, interpolate } from "./words.js";
 
 const DAY = 86_400_000;
 
@@ -105,9 +106,9 @@ export class Sidebar extends EventTarget {
   #update(item, { title, running, unread, pinned, archived, tags, updated_at: updated }) {
     const { dataset, classList } = item;
     if (title !== undefined) {
-      const name = title || word("untitled");
+      const name = title || gettext("New conversation");
       item.querySelector(".conversation-title").textContent = name;
-      item.querySelector(".conversation-more").setAttribute("aria-label", word("options", { title: name }));
+      item.querySelector(".conversation-more").setAttribute("aria-label", interpolate(gettext("Options for %(title)s"), { title: name }));
     }
     if (running !== undefined) classList.toggle("running", Boolean(running));
     if (running) dataset.updated = new Date().toISOString();
@@ -150,7 +151,7 @@ export class Sidebar extends EventTarget {
 
   #listFor(item) {
     const isPinned = "pinned" in item.dataset;
-    const label = isPinned ? word("pinned") : groupOf(item.dataset.updated);
+    const label = isPinned ? gettext("Pinned") : groupOf(item.dataset.updated);
     const headings = [...this.listed.querySelectorAll(".group")];
     const known = headings.find((heading) => heading.textContent === label);
     if (known) return known.nextElementSibling;
@@ -160,7 +161,7 @@ export class Sidebar extends EventTarget {
     const list = document.createElement("ul");
     list.className = "conversations";
     const isLater = (other) => isPinned
-      || (other.textContent !== word("pinned")
+      || (other.textContent !== gettext("Pinned")
         && !this.#comesBefore(other.nextElementSibling.firstElementChild ?? item, item));
     const next = headings.find(isLater) ?? this.listed.querySelector(".sidebar-empty");
     next.before(heading, list);

@@ -14,7 +14,8 @@
 
   function apply() {
     const choice = stored();
-    const dark = choice ? choice === "dark" : system.matches;
+    // The admin keeps its own choice under the same name, with "auto" for that of the system.
+    const dark = choice === "dark" || (choice !== "light" && system.matches);
     root.dataset.theme = dark ? "dark" : "light";
   }
 

@@ -1,6 +1,7 @@
 // Short notices beside the page: they say what happened, offer one thing to do, and go by themselves.
 
-import { find, fromTemplate, word } from "./page.js";
+import { find, fromTemplate } from "./page.js";
+import { gettext, interpolate } from "./words.js";
 
 const SHOWN = 10_000;
 const KEY = "undo";
@@ -74,8 +75,8 @@ export class Undo {
 
   #show(entry) {
     this.open.get(entry.id)?.close();
-    const shown = toast(word(entry.change, { title: entry.title }), {
-      action: word("undo"),
+    const shown = toast(interpolate(wordsOf(entry.change), { title: entry.title }), {
+      action: gettext("Undo"),
       act: () => this.#takeBack(entry),
       shown: entry.until - Date.now(),
       gone: () => this.#keep(this.#kept().filter(({ id }) => id !== entry.id)),
@@ -113,4 +114,8 @@ export class Undo {
       // As above.
     }
   }
+}
+
+function wordsOf(change) {
+  return change === "archived" ? gettext("“%(title)s” was archived.") : gettext("“%(title)s” was deleted.");
 }

@@ -1,13 +1,14 @@
 // Other versions of a message: shown in its place, and remembered by the server for every tab.
 
-import { announce, callApi, config, fromTemplate, word } from "./page.js";
+import { announce, callApi, config, fromTemplate } from "./page.js";
+import { gettext } from "./words.js";
 
 export function prepareTree(transcript) {
   transcript.list.addEventListener("submit", (event) => {
     const form = event.target.closest(".pager");
     if (!form || !event.submitter?.value || !config.conversation) return;
     event.preventDefault();
-    show(transcript, event.submitter).catch(() => announce(word("failed_action")));
+    show(transcript, event.submitter).catch(() => announce(gettext("That did not work. Try again.")));
   });
   transcript.list.addEventListener("click", (event) => {
     const button = event.target.closest('[data-action="edit"]');
