@@ -1,14 +1,17 @@
 """What is shipped in deploy/ names what exists, and its nginx does what the chat needs of it."""
 
+import os
 import re
 import socket
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import httpx
 import pytest
 import yaml
+from PIL import Image
 
 from chat.conf import KEYS
 from tests.guarantees.clients import Person, check_log
@@ -207,6 +210,15 @@ def test_probes_and_long_bodies_stay_outside(nginx):
         assert httpx.get(nginx.url + path).status_code == 404
     long = httpx.post(f"{nginx.url}/accounts/login/", content=b"x" * 1_100_000)
     assert long.status_code == 413
+
+
+def test_files_may_be_larger(ada):
+    size = (900, 900)
+    image = BytesIO()
+    Image.frombytes("RGB", size, os.urandom(3 * size[0] * size[1])).save(image, "PNG")
+    assert len(image.getvalue()) > 2_000_000
+    sent = ada.http.post("/attachments/", files={"file": ("noise.png", image.getvalue())})
+    assert sent.status_code == 201
 
 
 def test_one_process_of_two_is_enough(nginx, two_sites):
