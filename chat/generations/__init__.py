@@ -3,6 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -129,11 +130,18 @@ async def stop_generation(generation: Generation) -> Generation:
     one leaves the queue. Raise Overloaded if the process that runs it does not
     answer; it will stop it all the same.
     """
-    if generation.is_terminal:
-        return generation
-    if not await engine().stop(generation.pk) and not await remove_queued(generation):
-        await _stop_elsewhere(generation)
-    return await in_database(Generation.objects.get, pk=generation.pk)
+    give_up_at = monotonic() + STOP_SECONDS
+    while not generation.is_terminal:
+        if not await engine().stop(generation.pk) and not await remove_queued(generation):
+            await _stop_elsewhere(generation)
+        generation = await in_database(Generation.objects.get, pk=generation.pk)
+        if generation.is_terminal:
+            break
+        # It left the queue a moment ago, and its writer is about to be here.
+        if monotonic() > give_up_at:
+            raise Overloaded(retry_after=5)
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    return generation
 
 
 def is_written_for(user: "AbstractBaseUser", generation_id: UUID) -> bool:

@@ -169,6 +169,17 @@ class GenerationContract(GenerationCase):
         assert event.kind == EventKind.STOPPED
         await stop_generation(first.generation)
 
+    async def test_a_prompt_that_is_handed_out_meanwhile_is_stopped_all_the_same(self):
+        for wait in range(24):
+            first = await self.start(model="openai:infinite@50")
+            conversation = first.prompt.conversation_id
+            second = await self.start(conversation_id=conversation, model="openai:infinite@50")
+            stopping = asyncio.create_task(stop_generation(first.generation))
+            await asyncio.sleep(wait / 2000)
+            stopped = await stop_generation(second.generation)
+            assert (wait, stopped.status) == (wait, Status.STOPPED)
+            assert (await stopping).status == Status.STOPPED
+
     async def test_the_run_goes_on_when_its_caller_is_cancelled(self):
         caller = asyncio.create_task(self.start(key="k"))
         await asyncio.sleep(0)
