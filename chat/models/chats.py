@@ -11,16 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from chat.models.attachments import WithAttachments
 from chat.models.found import FoundQuerySet
 from chat.models.ids import new_id
-from chat.models.kept import KeptConversation, KeptQuerySet, is_alive
+from chat.models.kept import TAGGED_INDEX, KeptConversation, KeptQuerySet, is_alive
 
 if TYPE_CHECKING:
     from chat.models.kept import Viewer
 
 
 class ConversationQuerySet(KeptQuerySet["Conversation"]):
-    def owned_by(self, user: "Viewer") -> Self:
-        """Every query made for a client starts here; a stranger's row is simply not found."""
-        return self.alive().filter(owner_id=user.pk) if user.is_authenticated else self.none()
+    """Of conversations."""
 
 
 class Conversation(KeptConversation):
@@ -79,6 +77,7 @@ class Conversation(KeptConversation):
                 condition=Q(pinned_at__isnull=False),
                 name="conversation_pinned",
             ),
+            TAGGED_INDEX,
             models.Index(
                 fields=["deleted_at"],
                 condition=Q(deleted_at__isnull=False),

@@ -1,6 +1,6 @@
 """Messages that are found by what is in them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Self, TypeVar
 from uuid import UUID
 
@@ -18,9 +18,13 @@ M = TypeVar("M", bound=models.Model)
 class FoundQuerySet(models.QuerySet[M]):
     """Of messages."""
 
-    def matching(self, words: Words) -> Self:
-        """Return those that have all the words in the part of their text that is indexed."""
-        return self.exclude(role="system").filter(words.in_messages())
+    def matching(self, words: Words, conversations: Collection[UUID] | None = None) -> Self:
+        """
+        Return those that have all the words in the part of their text that is indexed.
+
+        Of some conversations, or of any.
+        """
+        return self.exclude(role="system").filter(words.in_messages(conversations))
 
     def branch(self, leaf: UUID | None = None, *, limit: int | None = None) -> list[UUID]:
         """
@@ -73,7 +77,7 @@ class FoundQuerySet(models.QuerySet[M]):
         """
         if not words.any:
             return {}
-        found = self.matching(words).filter(conversation__in=list(conversations)).order_by()
+        found = self.matching(words, list(conversations)).order_by()
         if connection.features.can_distinct_on_fields:
             newest = found.order_by("conversation_id", "-id").distinct("conversation_id")
         else:

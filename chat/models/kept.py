@@ -34,7 +34,25 @@ def is_alive(prefix: str = "") -> Q:
     return Q(**{when: None}) | Q(**{f"{when}__gt": timezone.now()})
 
 
+# For the tags of a list, and for the list of a tag.
+TAGGED_INDEX = models.Index(
+    fields=["owner", "-updated_at", "-id"], condition=~Q(tag_lines=""), name="conversation_tagged"
+)
+
+
 class KeptQuerySet(models.QuerySet[K]):
+    def owned_by(self, user: "Viewer") -> Self:
+        """Every query made for a client starts here; a stranger's row is simply not found."""
+        return self.alive().filter(owner_id=user.pk) if user.is_authenticated else self.none()
+
+    def sought_by(self, user: "Viewer", text: str) -> Self:
+        """Return what a user owns, as `owned_by` does, and finds by a text, as `search` does."""
+        if not user.is_authenticated or not search.Words.of(text).are_few():
+            return self.owned_by(user).search(text)
+        # The few that are found lead to their owner, not all that is owned to what is found.
+        owner = search.Unindexed("owner_id")
+        return self.alive().alias(whose=owner).filter(whose=user.pk).search(text)
+
     def alive(self) -> Self:
         """Neither deleted, nor temporary and over."""
         return self.filter(is_alive())
@@ -66,13 +84,18 @@ class KeptQuerySet(models.QuerySet[K]):
         over = Q(deleted_at__lte=now, temporary=True)
         return self.filter(over | Q(deleted_at__lte=now - UNDO_TIME))
 
+    def with_tags(self) -> Self:
+        """Return those with any: in these words they have an index."""
+        return self.exclude(tag_lines="")
+
     def tagged(self, tag: str) -> Self:
-        return self.filter(tag_lines__contains=f"\n{tag}\n")
+        return self.with_tags().filter(tag_lines__contains=f"\n{tag}\n")
 
     def tags(self) -> list[str]:
         """Return each tag once, in the order of the alphabet."""
-        tagged = self.exclude(tag_lines="").order_by()
-        lines = "".join(tagged.values_list("tag_lines", flat=True).distinct())
+        # In this order SQLite reads the index of those with tags, and not what a user owns.
+        tagged = self.with_tags().order_by("-updated_at", "-id")
+        lines = "".join(dict.fromkeys(tagged.values_list("tag_lines", flat=True)))
         found = {tag.casefold(): tag for tag in lines.split("\n") if tag}
         return [found[key] for key in sorted(found)]
 
@@ -117,10 +140,14 @@ class KeptQuerySet(models.QuerySet[K]):
         words = search.Words.of(text)
         if not words.typed:
             return self
-        found = words.in_titles()
-        if words.any:
-            found |= Q(pk__in=Message.objects.matching(words).values("conversation_id"))
-        return self.filter(found)
+        if words.conversations is not None:
+            return self.filter(pk__in=words.conversations)
+        titled = self.model._default_manager.order_by().filter(words.in_titles()).values("pk")
+        if not words.any:
+            return self.filter(pk__in=titled)
+        written = Message.objects.order_by().matching(words).values("conversation_id")
+        # One list of both: what is in either of two would be looked for in all there is.
+        return self.filter(pk__in=titled.union(written))
 
 
 class KeptConversation(models.Model):

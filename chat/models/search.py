@@ -1,15 +1,18 @@
 """What is looked for, and how the database is asked for it."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 from unicodedata import normalize
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import BooleanField, F, Func, Q, TextField, Value
 from django.db.models.expressions import RawSQL
 
+from chat.models.ids import to_column
 from chat.models.search_index import ENTRIES, INDEX, VECTOR
 from chat.text import clean_text
 
@@ -23,9 +26,9 @@ UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-_FOUND = (
-    f"SELECT source FROM {ENTRIES} WHERE id IN (SELECT rowid FROM {INDEX} WHERE {INDEX} MATCH %s)"  # noqa: S608
-)
+_HITS = f"SELECT rowid FROM {INDEX} WHERE {INDEX} MATCH %s"  # noqa: S608
+_FOUND = f"SELECT {{column}} FROM {ENTRIES} WHERE id IN ({_HITS})"  # noqa: S608
+FEW = 1000  # Hits that are rather read and put in order than looked for among all there is.
 
 
 @dataclass(frozen=True)
@@ -52,27 +55,54 @@ class Words:
     def any(self) -> tuple[str, ...]:
         return self.begun + self.anywhere
 
-    def in_messages(self) -> Q:
-        """Return what holds for a message that has all of them."""
-        found = Q(*(Q(text__icontains=word) for word in self.anywhere))
-        if not self.begun:
-            return found
-        if connection.vendor == "postgresql":
-            return found & Q(_Matches(_Vector(F("text")), _Query(Value(self._as_tsquery))))
-        return found & Q(pk__in=self._entries)
+    def in_messages(self, conversations: Collection[UUID] | None = None) -> Q:
+        """Return what holds for a message that has all of them, of some conversations or of any."""
+        of_these = Q() if conversations is None else Q(conversation__in=conversations)
+        anywhere = Q(*(Q(text__icontains=word) for word in self.anywhere))
+        return of_these & anywhere & self._begun_in("text", conversations)
 
     def in_titles(self) -> Q:
-        """Return what holds for a conversation with all of them in its title, or in its tags."""
-        spelt = Q(*(Q(title__icontains=word) for word in self.any or (self.typed,)))
-        if self.begun and connection.vendor == "sqlite":
-            # Its LIKE knows the case of ASCII alone, its index that of all letters.
-            spelt |= Q(*(Q(title__icontains=word) for word in self.anywhere), pk__in=self._entries)
-        return spelt
+        """Return what holds for a conversation with all of them in its title."""
+        anywhere = self.anywhere if self.any else (self.typed,)
+        return Q(*(Q(title__icontains=word) for word in anywhere)) & self._begun_in("title")
+
+    @cached_property
+    def conversations(self) -> RawSQL | None:
+        """Those with all of them in the title or one message, where the index alone says it."""
+        if connection.vendor != "sqlite" or self.anywhere or not self.begun:
+            return None
+        return self._entries("conversation")
+
+    def are_few(self) -> bool:
+        """
+        Return whether it is cheaper to begin with what is found than with what is newest.
+
+        PostgreSQL knows by itself; SQLite knows nothing of how much it has, so it is asked.
+        """
+        if self.conversations is None:
+            return False
+        with connection.cursor() as cursor:
+            counted = f"SELECT COUNT(*) FROM ({_HITS} LIMIT {FEW + 1})"  # noqa: S608
+            cursor.execute(counted, [self._as_match])
+            return bool(cursor.fetchone()[0] <= FEW)
+
+    def _begun_in(self, column: str, conversations: Collection[UUID] | None = None) -> Q:
+        if not self.begun:
+            return Q()
+        if connection.vendor == "postgresql":
+            return Q(_Matches(_Vector(F(column)), _Query(Value(self._as_tsquery))))
+        return Q(pk__in=self._entries("source", conversations))
+
+    def _entries(self, column: str, conversations: Collection[UUID] | None = None) -> RawSQL:
+        sql, params = _FOUND.format(column=column), [self._as_match]
+        if conversations is not None:
+            sql += f" AND conversation IN ({', '.join(['%s'] * len(conversations))})"
+            params += [str(to_column(pk)) for pk in conversations]
+        return RawSQL(sql, params)  # noqa: S611 - words of letters and digits, as parameters
 
     @property
-    def _entries(self) -> RawSQL:
-        match = " ".join(f'"{word}"*' for word in self.begun)
-        return RawSQL(_FOUND, [match])  # noqa: S611 - words of letters and digits, as a parameter
+    def _as_match(self) -> str:
+        return " ".join(f'"{word}"*' for word in self.begun)
 
     @property
     def _as_tsquery(self) -> str:
@@ -92,6 +122,15 @@ class _Vector(Func):
 
     template = VECTOR.format(text="%(expressions)s")
     output_field = TextField()
+
+
+class Unindexed(Func):
+    """A column as it is, for which SQLite's planner uses no index: another one leads."""
+
+    template = "%(expressions)s"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="+%(expressions)s", **context)
 
 
 class _Query(Func):

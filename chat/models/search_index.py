@@ -2,8 +2,9 @@
 The index of what was said: made by a migration, kept by the database itself.
 
 SQLite: a table of FTS5 that holds words and no texts, and triggers. Its rows
-have numbers, messages have not, so a table of entries lies in between; texts of
-messages and titles of conversations share it. PostgreSQL: a GIN index.
+have numbers, messages have not, so a table of entries lies in between, which also
+says what conversation it is; texts of messages and titles of conversations share
+it. PostgreSQL: a GIN index for each.
 """
 
 from typing import Any
@@ -18,24 +19,27 @@ VECTOR = (
     f"to_tsvector('simple', translate(left({{text}}, {MAX_CHARS}), "
     f"'{_JOINING}', '{' ' * len(_JOINING)}'))"
 )
-_POSTGRES_INDEX = "message_text_search"
 
-# Table, column, and what of it is not indexed.
+# Table, column, its conversation, and what of it is indexed.
 _SOURCES = (
-    ("chat_message", "text", "{row}.role <> 'system' AND {row}.text <> ''"),
-    ("chat_conversation", "title", "{row}.title <> ''"),
+    ("chat_message", "text", "conversation_id", "{row}.role <> 'system' AND {row}.text <> ''"),
+    ("chat_conversation", "title", "id", "{row}.title <> ''"),
 )
+_POSTGRES_INDEXES = {
+    "message_text_search": ("chat_message", "text"),
+    "conversation_title_search": ("chat_conversation", "title"),
+}
 
 
 def create(connection: Any) -> None:
     """Make the index and put into it all there is. Whatever is left of an earlier one goes."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            expression = VECTOR.format(text="text")
-            cursor.execute(
-                f"CREATE INDEX IF NOT EXISTS {_POSTGRES_INDEX} ON chat_message "
-                f"USING gin ({expression})"
-            )
+            for name, (table, column) in _POSTGRES_INDEXES.items():
+                cursor.execute(
+                    f"CREATE INDEX IF NOT EXISTS {name} ON {table} "
+                    f"USING gin ({VECTOR.format(text=column)})"
+                )
         elif connection.vendor == "sqlite":
             _drop_sqlite(cursor)
             _create_sqlite(cursor)
@@ -45,7 +49,8 @@ def drop(connection: Any) -> None:
     """Take the index away."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(f"DROP INDEX IF EXISTS {_POSTGRES_INDEX}")
+            for name in _POSTGRES_INDEXES:
+                cursor.execute(f"DROP INDEX IF EXISTS {name}")
         elif connection.vendor == "sqlite":
             _drop_sqlite(cursor)
 
@@ -85,15 +90,18 @@ def _drop_sqlite(cursor: Any) -> None:
 
 def _create_sqlite(cursor: Any) -> None:
     cursor.execute(
-        f"CREATE TABLE {ENTRIES} (id integer PRIMARY KEY, source char(32) NOT NULL UNIQUE)"
+        f"CREATE TABLE {ENTRIES} (id integer PRIMARY KEY, source char(32) NOT NULL UNIQUE, "
+        "conversation char(32) NOT NULL)"
     )
     cursor.execute(
         f"CREATE VIRTUAL TABLE {INDEX} USING fts5(text, content='', "
         "tokenize='unicode61 remove_diacritics 2')"
     )
-    for table, column, condition in _SOURCES:
-        rows = f"FROM {table} AS kept WHERE {condition.format(row='kept')}"
-        cursor.execute(f"INSERT INTO {ENTRIES} (source) SELECT kept.id {rows}")
+    for table, column, conversation, condition in _SOURCES:
+        cursor.execute(
+            f"INSERT INTO {ENTRIES} (source, conversation) SELECT kept.id, kept.{conversation} "  # noqa: S608
+            f"FROM {table} AS kept WHERE {condition.format(row='kept')}"
+        )
         cursor.execute(
             f"INSERT INTO {INDEX} (rowid, text) "  # noqa: S608
             f"SELECT entry.id, substr(kept.{column}, 1, {MAX_CHARS}) "
@@ -105,8 +113,8 @@ def _create_sqlite(cursor: Any) -> None:
 
 def _triggers() -> list[tuple[str, str]]:
     found = []
-    for table, column, condition in _SOURCES:
-        add = _add(column, condition)
+    for table, column, conversation, condition in _SOURCES:
+        add = _add(column, conversation, condition)
         remove = _remove(column)
         changed = f"old.{column} IS NOT new.{column}"
         for name, event, guard, actions in (
@@ -125,10 +133,11 @@ def _triggers() -> list[tuple[str, str]]:
     return found
 
 
-def _add(column: str, condition: str) -> str:
+def _add(column: str, conversation: str, condition: str) -> str:
     is_wanted = condition.format(row="new")
     return (
-        f"INSERT INTO {ENTRIES} (source) SELECT new.id WHERE {is_wanted};"  # noqa: S608
+        f"INSERT INTO {ENTRIES} (source, conversation) "  # noqa: S608
+        f"SELECT new.id, new.{conversation} WHERE {is_wanted};"
         f"INSERT INTO {INDEX} (rowid, text) SELECT id, substr(new.{column}, 1, {MAX_CHARS}) "
         f"FROM {ENTRIES} WHERE source = new.id;"
     )

@@ -52,11 +52,11 @@ def listed(
 
     Those that were archived are listed apart; whoever searches means them too.
     """
-    rows = Conversation.objects.owned_by(user).listed().with_running().with_unread()
+    conversations = Conversation.objects
+    rows = conversations.sought_by(user, text) if text else conversations.owned_by(user)
+    rows = rows.listed().with_running().with_unread()
     if tag:
         rows = rows.tagged(tag)
-    if text:
-        rows = rows.search(text)
     if archived is None:
         return rows if text else rows.archived(False)
     return rows.archived(archived)

@@ -44,6 +44,11 @@ class SearchTests(TestCase):
         assert self.found("arden") == set()
         assert self.found("gardens") == set()
 
+    def test_titles_are_searched_as_messages_are(self):
+        self.add("The GARDEN of Zinnias")
+        assert self.found("zin gard") == {"The GARDEN of Zinnias"}
+        assert self.found("arden") == set()
+
     def test_all_words_must_be_in_one_message_or_in_the_title(self):
         self.add("a", "one", "two")
         self.add("b", "two and one")
