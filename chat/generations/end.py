@@ -23,6 +23,7 @@ class Facts:
     error: dict[str, Any] | None = None
     steps: Sequence[Step] = ()  # Those of an agent that are not saved as they ended.
     marks: list[list[int]] = field(default_factory=list)  # See `chat.generations.timing`.
+    thought_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from chat.conf import chat_settings
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
-from chat.generations import lookups, steps, timing, usage
+from chat.generations import lookups, provenance, steps, timing, usage
 from chat.generations.end import End
 from chat.generations.history import history_before, split_system
 from chat.generations.parameters import merged
@@ -175,8 +175,10 @@ def end_run(run: Run, end: End) -> bool:
         Message.objects.filter(pk=run.message_id).update(text=end.text, reasoning=end.reasoning)
         if run.agent:
             steps.close(run.generation_id, facts.steps, text=end.text)
-        timing.save(run.generation_id, facts.marks, length=len(end.text))
-        usage.add(run, end)
+        timing.save(
+            run.generation_id, facts.marks, length=len(end.text), thought_ms=facts.thought_ms
+        )
+        provenance.save(run, usage.add(run, end))
     return bool(changed) or owned.filter(status=end.status, cursor=end.cursor).exists()
 
 

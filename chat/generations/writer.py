@@ -80,6 +80,7 @@ class Writer:
             await self._add(EventKind.STEP, **piece.step)
         for part in split_text(piece.reasoning):
             self._measure(part, max_bytes)
+            self._marks.note_thought()
             await self._add(EventKind.REASONING, text=part)
         for part in split_text(piece.text):
             self._measure(part, max_bytes)
@@ -115,4 +116,5 @@ class Writer:
             error=as_chat_error(error).as_dict() if error else None,
             steps=self._journal.unfinished(error) if self._journal else (),
             marks=self._marks.as_list(),
+            thought_ms=self._marks.thought_ms,
         )

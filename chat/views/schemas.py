@@ -139,6 +139,17 @@ class Attachment(Schema):
     size: int
 
 
+RatingValue = Literal[1, -1]
+
+
+class Rating(Schema):
+    value: RatingValue
+    reasons: list[str]
+    comment: str
+    created_at: datetime
+    updated_at: datetime
+
+
 class Message(Schema):
     id: UUID
     conversation: UUID
@@ -148,6 +159,7 @@ class Message(Schema):
     created_at: datetime
     generation: UUID | None = None
     attachments: list[Attachment] = []
+    rating: Rating | None = None
 
 
 class Error(Schema):
@@ -232,7 +244,11 @@ def as_model(model: ModelInfo) -> dict[str, str]:
     return {"name": model.name, "provider": model.provider, "description": model.description}
 
 
-def as_message(message: models.Message, generation_id: UUID | None = None) -> dict[str, Any]:
+def as_message(
+    message: models.Message,
+    generation_id: UUID | None = None,
+    rating: models.Rating | None = None,
+) -> dict[str, Any]:
     return {
         "id": message.pk,
         "conversation": message.conversation_id,
@@ -242,6 +258,7 @@ def as_message(message: models.Message, generation_id: UUID | None = None) -> di
         "created_at": message.created_at,
         "generation": generation_id,
         "attachments": [file.as_news() for file in message.files],
+        "rating": rating,
     }
 
 

@@ -27,6 +27,7 @@ export class Answer extends EventTarget {
     this.narrator = new Narrator();
     this.begun = performance.now() - age;
     this.phase = position ? "queued" : "thinking";
+    this.cameLate = Boolean(generation && !position); // For how long it thought is known at the end.
     this.part = (name) => this.article.querySelector(name);
     preview.then((module) => this.#start(module));
     this.clock = setInterval(() => this.#tell(), CLOCK_MS);
@@ -123,12 +124,11 @@ export class Answer extends EventTarget {
 
   #write() {
     this.phase = "writing";
-    const box = this.part(".reasoning");
-    if (this.thinking) {
-      const time = duration((performance.now() - this.thinking) / 1000);
-      this.part(".reasoning-title").textContent = interpolate(gettext("Thought for %(time)s"), { time });
-      box.open = false;
-    }
+    if (!this.thinking) return;
+    const time = duration((performance.now() - this.thinking) / 1000);
+    const title = this.part(".reasoning-title");
+    if (!this.cameLate) title.textContent = interpolate(gettext("Thought for %(time)s"), { time });
+    this.part(".reasoning").open = false;
   }
 
   // Measured from the first batch on: after a reload that one brings all that was written before.

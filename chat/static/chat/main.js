@@ -9,7 +9,9 @@ import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
 import { Picker } from "./picker.js";
 import { Presence } from "./presence.js";
+import { prepareProvenance } from "./provenance.js";
 import { Queue } from "./queue.js";
+import { prepareRatings, readRating } from "./rating.js";
 import { prepareReach } from "./reach.js";
 import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
@@ -166,6 +168,7 @@ function changed(frame) {
   }
   if ("queue" in frame || "running" in frame) queue.read();
   if (frame.leaf) resync();
+  if (frame.rated) readRating(frame.rated);
   if (frame.message) setTimeout(() => catchUpWith(frame.message), LATE);
 }
 
@@ -221,6 +224,8 @@ find("examples").addEventListener("click", (event) => {
 composer.setRunning(transcript.active.length > 0);
 new Search(sidebar);
 prepareTree(transcript);
+prepareRatings(transcript.list);
+prepareProvenance(transcript.list);
 new Picker();
 prepareDrawer();
 prepareReach();

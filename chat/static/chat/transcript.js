@@ -2,6 +2,7 @@
 
 import { Answer, copyFrom } from "./answer.js";
 import { addressOf, announce, around, equipCode, find, fromTemplate, get, parse } from "./page.js";
+import { takeRating } from "./rating.js";
 import { Scroll } from "./scroll.js";
 import { takePager } from "./tree.js";
 import { gettext } from "./words.js";
@@ -169,6 +170,7 @@ export class Transcript extends EventTarget {
     }
     if (before.get(ours.dataset.message) !== ours) return ours;
     takePager(ours, theirs);
+    takeRating(ours, theirs);
     const bubble = ours.querySelector(".bubble");
     if (bubble) takePrompt(bubble, theirs);
     const same = ours.dataset.status === theirs.dataset.status && !ours.dataset.unsettled;
