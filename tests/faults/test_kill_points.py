@@ -81,20 +81,27 @@ async def people_meet_it(scene: Scene, point: str, transport: str) -> None:
         scene.client("ada", transports=[transport]) as ada,
         scene.client("bob", transports=["ws", "sse", "poll"]) as bob,
     ):
-        acting = [
-            asyncio.create_task(ada.converse(f"Ada's {time.monotonic()}", model=MODEL)),
-            asyncio.create_task(bob.converse(f"Bob's {time.monotonic()}", model=MODEL)),
-        ]
+        died = asyncio.Event()
+        acting = [asyncio.create_task(talk(client, died)) for client in (ada, bob)]
         if point.startswith("during-stop"):
             acting.append(asyncio.create_task(stop_one(ada)))
         code = await asyncio.to_thread(site.wait, 30)
         assert code == -signal.SIGKILL
+        died.set()
         site.failpoint = None
         await asyncio.to_thread(site.start)
         up = time.monotonic()
         await asyncio.wait_for(asyncio.gather(*acting), 60)
         await scene.settle()
         assert time.monotonic() - up < RECOVERY + SLACK
+
+
+async def talk(client: Client, died: asyncio.Event) -> None:
+    """Ask until the site has died: how often an answer passes a point depends on its pace."""
+    while True:
+        await client.converse(f"{client.name}'s {time.monotonic()}", model=MODEL)
+        if died.is_set():
+            return
 
 
 async def stop_one(client: Client) -> None:
