@@ -64,7 +64,7 @@ class ChatConsumer(Socket):
             match frame:
                 case frames.Stop() | frames.SendNow():
                     self.spawn(self.handle(frame))
-                case frames.Send() | frames.Regenerate():
+                case frames.Send() | frames.Regenerate() | frames.Continue():
                     self.enter(self.prompts, frame)
                 case _:
                     self.enter(self.reads, frame)
@@ -126,6 +126,15 @@ class ChatConsumer(Socket):
                     agent=frame.agent,
                 )
                 await self.send_accepted(frame.id, accepted)
+            case frames.Continue():
+                accepted = await regenerate(
+                    user,
+                    message_id=frame.message,
+                    key=frame.id,
+                    model=frame.model,
+                    continues=True,
+                )
+                await self.send_accepted(frame.id, accepted)
             case frames.Follow():
                 # Crowds come back to what the greeting names or is written here: without a query.
                 known = frame.generation in self.own or is_written_for(user, frame.generation)
@@ -181,7 +190,7 @@ class ChatConsumer(Socket):
         generation: UUID | None = None,
     ) -> None:
         fields: dict[str, Any] = error.as_dict()
-        if isinstance(frame, frames.Send | frames.Regenerate):
+        if isinstance(frame, frames.PromptFrame):
             fields["id"] = frame.id
         generation = generation or getattr(frame, "generation", None)
         if generation:
