@@ -138,7 +138,7 @@ class NotContinuable(ChatError):
 
     code = "not_continuable"
     status = 409
-    default_message = "This answer is whole: there is nothing to go on from. Ask for another one."
+    default_message = "There is nothing to go on from in this answer. Have it answer again."
 
 
 class PromptTooLong(ChatError):

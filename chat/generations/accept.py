@@ -144,9 +144,7 @@ def _place(ask: Ask) -> tuple[Message, list[Message], bool]:
     return _new_prompt(ask, conversation_id), [], conversation_id is None
 
 
-def _add_rows(
-    ask: Ask, prompt: Message, above: Sequence[Message], generation: Generation
-) -> None:
+def _add_rows(ask: Ask, prompt: Message, above: Sequence[Message], generation: Generation) -> None:
     """Save a generation, whose status and model are known, and the messages that belong to it."""
     conversation, cut = prompt.conversation, generation.continues
     answer = Message(conversation=conversation, parent=prompt, role=Message.Role.ASSISTANT)

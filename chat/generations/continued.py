@@ -27,6 +27,7 @@ INSTRUCTION = (
     "Your answer above broke off. Go on exactly where it ended: write only what comes next, even in"
     " the middle of a sentence or a word. Repeat nothing of it, and say nothing about this."
 )
+WHOLE = "This answer is whole: there is nothing to go on from. Have it answer again for another."
 # Four characters a token, as everywhere; and what is said around the texts.
 CHARS_PER_TOKEN = 4
 AROUND_CHARS = 4 * len(INSTRUCTION)
@@ -37,7 +38,7 @@ def find_cut(answer_id: UUID) -> Generation:
     rows = Generation.objects.select_related("message")
     generation = rows.filter(message_id=answer_id).first()
     if generation is None:  # It was imported, or is a copy.
-        raise NotContinuable
+        raise NotContinuable(WHOLE)
     if not generation.is_terminal:
         raise NotContinuable("This answer is still being written. Wait, or stop it first.")
     if generation.agent:
@@ -45,7 +46,7 @@ def find_cut(answer_id: UUID) -> Generation:
     if not generation.message.text:
         raise NotContinuable("There is no text to go on from. Have it answer again.")
     if not generation.is_cut:
-        raise NotContinuable
+        raise NotContinuable(WHOLE)
     return generation
 
 

@@ -161,7 +161,9 @@ def _key(request: HttpRequest, what: str, message_id: UUID, value: str = "") -> 
     return f"{posted[:32]}-{what}-{message_id}-{value}"[:128]
 
 
-def _to(request: HttpRequest, conversation_id: UUID, message_id: UUID | None = None) -> HttpResponse:
+def _to(
+    request: HttpRequest, conversation_id: UUID, message_id: UUID | None = None
+) -> HttpResponse:
     return redirect(_address(request, conversation_id, message_id))
 
 

@@ -14,6 +14,7 @@ from chat.events import EventKind
 from chat.generations import (
     continued,
     engine,
+    rates,
     recover,
     regenerate,
     shutdown,
@@ -163,9 +164,7 @@ class ContinuedContract(GenerationCase):
 
     async def test_it_waits_in_the_queue_and_is_taken_out_without_its_text(self):
         cut = await self.broken_off()
-        running = await self.start(
-            "two", model=HANGING, conversation_id=cut.conversation_id
-        )
+        running = await self.start("two", model=HANGING, conversation_id=cut.conversation_id)
         first, second = await self.go_on(cut), await self.go_on(cut)
         assert [each.status for each in (first, second)] == [Status.QUEUED] * 2
         await stop_generation(second)
@@ -182,9 +181,7 @@ class ContinuedContract(GenerationCase):
         assert len({each.pk for each in made}) == 1
         await self.events(made[0])
         with pytest.raises(IdempotencyConflict):
-            await regenerate(
-                self.user, message_id=cut.message_id, model="openai:words:5", key="k"
-            )
+            await regenerate(self.user, message_id=cut.message_id, model="openai:words:5", key="k")
 
     async def test_reasoning_is_new(self):
         cut = await self.broken_off(model="openai:reasoning:reasoning_content")
@@ -214,6 +211,7 @@ class ContinuedContract(GenerationCase):
 
     async def test_a_budget_that_is_spent_refuses_it(self):
         cut = await self.broken_off()
+        self.addCleanup(rates.forget)
         await in_transaction(Budget.objects.create, name="b", amount=1, period="total")
         with pytest.raises(BudgetSpent):
             await self.go_on(cut)
