@@ -97,14 +97,13 @@ def accept(ask: Ask) -> Accepted:
 
     A unit for `in_transaction()`, to be tried again on IntegrityError: the same
     key was committed a moment ago, and will be found.
-    Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong,
-    IdempotencyConflict, NotContinuable, QueueFull, RateLimited, BudgetSpent or
-    ImagesNotSupported; nothing is saved then.
+    Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong, NotContinuable,
+    IdempotencyConflict, QueueFull, RateLimited, BudgetSpent or ImagesNotSupported; nothing
+    is saved then.
     """
     _check_form(ask)
-    now = timezone.now()
     limit = chat_settings().messages_per_minute
-    found = standing(ask.user.pk, key=ask.key, limit=limit, since=now - MINUTE)
+    found = standing(ask.user.pk, key=ask.key, limit=limit, since=timezone.now() - MINUTE)
     if found.has_key and (earlier := _find_by_key(ask)):
         return earlier
     if found.is_too_fast:
