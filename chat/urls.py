@@ -3,6 +3,7 @@ from django.urls import include, path, re_path
 from chat.views import (
     account,
     ai_sdk,
+    answers,
     ask,
     burr,
     burr_tracking,
@@ -86,6 +87,10 @@ urlpatterns = [
     path("m/<uuid:message_id>/show/", versions.show, name="show"),
     path("m/<uuid:message_id>/rating/", ratings.rating, name="rating"),
     path("m/<uuid:message_id>/about/", provenance.about, name="about"),
+    path("m/<uuid:message_id>/again/", answers.again, name="again"),
+    path("m/<uuid:message_id>/continue/", answers.go_on, name="continue"),
+    path("m/<uuid:message_id>/fork/", answers.fork, name="fork"),
+    path("m/<uuid:message_id>/edit/", answers.edit, name="edit"),
     path("g/<uuid:generation_id>/", traces.trace, name="trace"),
     path("g/<uuid:generation_id>/withdraw/", queues.take_back, name="withdraw"),
     path("g/<uuid:generation_id>/fork/", traces.fork, name="trace_fork"),

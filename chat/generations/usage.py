@@ -58,7 +58,7 @@ def used_by(run: "Run", end: End) -> Used:
     if counted and {"input_tokens", "output_tokens"} <= counted.keys():
         tokens = max(counted["input_tokens"], 0), max(counted["output_tokens"], 0)
         return priced(run, *tokens, is_estimate=False)
-    written = len(end.text) + len(end.reasoning)
+    written = max(len(end.text) - len(run.kept), 0) + len(end.reasoning)
     if not written and end.status == Generation.Status.FAILED:
         return priced(run, 0, 0, is_estimate=True)  # Refused, as like as not: nobody charges it.
     return priced(run, prompt_tokens(run), tokens_of(written), is_estimate=True)

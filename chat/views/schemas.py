@@ -81,6 +81,10 @@ class Regenerate(Strict):
     agent: Name | None = None
 
 
+class Continue(Strict):
+    model: Name = ""
+
+
 class Fork(Strict):
     message: UUID | None = None
     step: UUID | None = None
@@ -176,6 +180,7 @@ class Generation(Schema):
     cursor: int
     model: str
     agent: str
+    continues: UUID | None = None
     created_at: datetime
     started_at: datetime | None
     first_delta_at: datetime | None
@@ -268,9 +273,10 @@ def as_generation(generation: models.Generation, *, cursor: int) -> dict[str, An
         "conversation": generation.conversation_id,
         "message": generation.message_id,
         "cursor": cursor,
+        "continues": generation.continues_id,
         **{
             name: getattr(generation, name)
             for name in Generation.model_fields
-            if name not in {"id", "conversation", "message", "cursor"}
+            if name not in {"id", "conversation", "message", "cursor", "continues"}
         },
     }
