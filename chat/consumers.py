@@ -64,7 +64,7 @@ class ChatConsumer(Socket):
             match frame:
                 case frames.Stop() | frames.SendNow():
                     self.spawn(self.handle(frame))
-                case frames.Send() | frames.Regenerate():
+                case frames.Send() | frames.Regenerate() | frames.Continue():
                     self.enter(self.prompts, frame)
                 case _:
                     self.enter(self.reads, frame)
@@ -103,29 +103,8 @@ class ChatConsumer(Socket):
     async def answer(self, frame: frames.ClientFrame) -> None:
         user = self.identity.user
         match frame:
-            case frames.Send():
-                follows = "parent" not in frame.model_fields_set
-                accepted = await start_generation(
-                    user,
-                    text=frame.text,
-                    key=frame.id,
-                    conversation_id=frame.conversation,
-                    parent_id=Parent.NEWEST if follows else frame.parent,
-                    model=frame.model,
-                    agent=frame.agent,
-                    temporary=frame.temporary,
-                    attachments=frame.attachments,
-                )
-                await self.send_accepted(frame.id, accepted)
-            case frames.Regenerate():
-                accepted = await regenerate(
-                    user,
-                    message_id=frame.message,
-                    key=frame.id,
-                    model=frame.model,
-                    agent=frame.agent,
-                )
-                await self.send_accepted(frame.id, accepted)
+            case frames.Send() | frames.Regenerate() | frames.Continue():
+                await self.send_accepted(frame.id, await self.ask(frame))
             case frames.Follow():
                 # Crowds come back to what the greeting names or is written here: without a query.
                 known = frame.generation in self.own or is_written_for(user, frame.generation)
@@ -140,6 +119,28 @@ class ChatConsumer(Socket):
                 await self.arrange(frame)
             case frames.Ping():
                 await self.send(native.frame("pong"))
+
+    async def ask(self, frame: frames.PromptFrame) -> Accepted:
+        user, key, model = self.identity.user, frame.id, frame.model
+        match frame:
+            case frames.Regenerate(message=message, agent=agent):
+                return await regenerate(user, message_id=message, key=key, model=model, agent=agent)
+            case frames.Continue(message=message):
+                return await regenerate(
+                    user, message_id=message, key=key, model=model, continues=True
+                )
+        follows = "parent" not in frame.model_fields_set
+        return await start_generation(
+            user,
+            text=frame.text,
+            key=key,
+            conversation_id=frame.conversation,
+            parent_id=Parent.NEWEST if follows else frame.parent,
+            model=model,
+            agent=frame.agent,
+            temporary=frame.temporary,
+            attachments=frame.attachments,
+        )
 
     async def arrange(self, frame: frames.QueueFrame) -> None:
         user, generation_id = self.identity.user, frame.generation
@@ -181,7 +182,7 @@ class ChatConsumer(Socket):
         generation: UUID | None = None,
     ) -> None:
         fields: dict[str, Any] = error.as_dict()
-        if isinstance(frame, frames.Send | frames.Regenerate):
+        if isinstance(frame, frames.PromptFrame):
             fields["id"] = frame.id
         generation = generation or getattr(frame, "generation", None)
         if generation:

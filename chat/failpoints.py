@@ -23,6 +23,7 @@ POINTS = (
     "after-end-commit",  # Committed, and no reader has seen it.
     "during-stop",  # The writer is told to stop; no end is written.
     "during-recovery",  # A dead process's generation is claimed, not yet ended.
+    "during-retention",  # A rule has taken something, and there is more.
 )
 
 

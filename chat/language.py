@@ -27,6 +27,7 @@ MEANINGS = {
     "prompt_too_long": _("The message is too long. Shorten it."),
     "queue_full": _("Too many prompts wait in this conversation. Send it when one is answered."),
     "not_queued": _("This prompt waits no more: it was started or removed a moment ago."),
+    "not_continuable": _("There is nothing to go on from in this answer. Have it answer again."),
     "rate_limited": _("That was too much at once. Wait a moment, and try again."),
     "budget_spent": _("A budget is spent. Wait until it is renewed, or ask an administrator."),
     "attachment_too_large": _("A file is larger than this site takes. Send a smaller one."),

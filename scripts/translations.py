@@ -25,6 +25,7 @@ LANGUAGES = ("de",)
 # Without its own argument, a function's first one is the text.
 KEYWORDS: dict[str, Any] = {
     "_": None,
+    "_now": None,
     "gettext": None,
     "gettext_lazy": None,
     "gettext_noop": None,

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from chat import errors, sockets
 from chat.conf import KEYS, MAX_BODY_BYTES, MAX_FRAME_BYTES, MAX_UPLOAD_BYTES, ChatSettings
 from chat.events import TERMINAL, EventKind
-from chat.views import api, attachments, kept, queues
+from chat.views import answers, api, attachments, kept, queues, ratings
 from chat.wire.frames import ClientFrame
 from scripts import schemas
 from tests.servers import Site
@@ -182,12 +182,12 @@ def test_the_api_describes_every_path_of_itself():
         for path, operations in answer.json()["paths"].items()
         for method in operations
     }
-    source = "".join(map(inspect.getsource, (api, attachments, kept, queues)))
+    source = "".join(map(inspect.getsource, (answers, api, attachments, kept, queues, ratings)))
     found = re.findall(r"@api\.(\w+)\(\s*\"([^\"]+)\"", source)
     served = {(method.upper(), "/api/v1" + path.replace("{uuid:", "{")) for method, path in found}
     assert len(served) > 10
     assert described == served
-    documented = re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`\s]*)", PROTOCOL)
+    documented = re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`\s]*)", PROTOCOL)
     named = {tuple(request.partition("?")[0].split(" ")) for request in documented}
     assert named == {(method, path.removeprefix("/api/v1")) for method, path in served}
 

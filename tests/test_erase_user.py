@@ -12,6 +12,8 @@ from chat.models import (
     Generation,
     Message,
     Preferences,
+    Provenance,
+    Rating,
     Share,
     StoredEvent,
     Usage,
@@ -53,6 +55,10 @@ class EraseUserTests(Staff, TransactionTestCase):
         Share.objects.create(
             conversation=self.conversation, leaf=done.message, title="Sunflower", shown_name="Ada"
         )
+        Rating.objects.create(
+            message=done.message, owner=self.owner, value=-1, comment="Not zanzibar."
+        )
+        Provenance.objects.create(generation=done, system_prompt="Be quixotic.")
         ApiKey.objects.create_key(self.owner, name="sunflower")
         Preferences.objects.create(owner=self.owner)
         Usage.objects.create(day=today(), user=self.owner, model="demo", output_tokens=7)
@@ -65,7 +71,7 @@ class EraseUserTests(Staff, TransactionTestCase):
     def test_nothing_is_left_of_a_user_but_sums(self):
         self.fill()
         before = found_in_tables()
-        self.assertIn("chat_message", before)
+        self.assertLessEqual({"chat_message", "chat_rating", "chat_provenance"}, before)
         self.assertIn("django_admin_log", before)
         out = self.erase("--yes")
         self.assertIn("1 answers stopped", out)
@@ -73,6 +79,7 @@ class EraseUserTests(Staff, TransactionTestCase):
         self.assertIn("ada is erased.", out)
         self.assertEqual(found_in_tables(), set())
         self.assertFalse(Message.objects.exists() or Generation.objects.exists())
+        self.assertFalse(Rating.objects.exists() or Provenance.objects.exists())
         self.assertEqual(Usage.objects.filter(user=None).get().output_tokens, 7)
         self.assertTrue(LogEntry.objects.filter(user=self.admin, object_repr="–").exists())
 

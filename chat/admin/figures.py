@@ -13,15 +13,15 @@ from functools import cached_property
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import F, Sum
+from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat.drawing.charts import Series
-from chat.models import Generation, Usage
+from chat.models import Generation, Rating, Usage
 from chat.models.usage import NANO, UsageQuerySet, today
 
-MODELS, USERS, CURRENCIES = 5, 10, 4
+MODELS, USERS, CURRENCIES, RATED = 5, 10, 4, 10
 NEWEST = 10_000  # At most so many answers are looked at one by one.
 
 
@@ -77,12 +77,26 @@ class Period:
             for currency in currencies
         ]
 
+    def ratings(self) -> list[tuple[str, int, int]]:
+        """Return the models rated most, and how often each was called good and bad."""
+        since = Rating.objects.filter(updated_at__gte=self.begin).order_by()
+        good, bad = (Count("pk", filter=Q(value=value)) for value in Rating.Value.values)
+        rows = since.values_list("message__generation__model").annotate(
+            good=good, bad=bad, count=Count("pk")
+        )
+        most = rows.order_by("-count", "message__generation__model")[:RATED]
+        return [(name or _("Unknown model"), good, bad) for name, good, bad, _count in most]
+
+    @property
+    def begin(self) -> datetime:
+        """The moment at which the first of the days begins, in the site's time zone."""
+        zone = timezone.get_default_timezone()
+        return timezone.make_aware(datetime.combine(self.days[0], time()), zone)
+
     @cached_property
     def answers(self) -> Sequence[tuple[str, datetime | None, datetime | None]]:
         """Return status, start and first token of the newest generations."""
-        zone = timezone.get_default_timezone()
-        begin = timezone.make_aware(datetime.combine(self.days[0], time()), zone)
-        rows = Generation.objects.filter(pk__gte=_first_id(begin)).order_by("-pk")
+        rows = Generation.objects.filter(pk__gte=_first_id(self.begin)).order_by("-pk")
         return list(rows.values_list("status", "started_at", "first_delta_at")[:NEWEST])
 
     @property

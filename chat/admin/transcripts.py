@@ -37,6 +37,7 @@ def page_of(conversation: Conversation, before: UUID | None) -> dict[str, Any]:
     """Return what to show of a conversation: its newest messages, or those before one."""
     rows = (
         Message.objects.filter(conversation=conversation)
+        .select_related("rating")
         .defer("text", "reasoning")
         .annotate(excerpt=Left("text", CHARS), length=Length("text"))
         .order_by("-id")

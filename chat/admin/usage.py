@@ -17,8 +17,16 @@ from django.views.decorators.http import require_POST
 from chat.admin.base import may_view, username_of
 from chat.admin.figures import NEWEST, Period
 from chat.audit import note
-from chat.drawing.charts import Series, Words, colour_of, draw_bars, draw_columns, draw_lines
-from chat.models import Generation, Usage
+from chat.drawing.charts import (
+    Series,
+    Words,
+    colour_of,
+    draw_bars,
+    draw_columns,
+    draw_lines,
+    draw_shares,
+)
+from chat.models import Generation, Rating, Usage
 from chat.models.usage import NANO
 
 if TYPE_CHECKING:
@@ -46,6 +54,8 @@ def usage_page(request: HttpRequest) -> HttpResponse:
     charts = [_tokens(period), _users(period), *_costs(period)]
     if may_view(request, Generation):
         charts += [_statuses(period), _waits(period)]
+    if may_view(request, Rating):
+        charts.append(_ratings(period))
     context = {
         **admin.site.each_context(request),
         "title": _now("Usage of the last %(count)d days") % {"count": period.length},
@@ -139,6 +149,27 @@ def _waits(period: Period) -> Chart:
     series, labels = period.waits(), _labels(period)
     svg = draw_lines(labels, series, words)
     return _chart(labels, series, words, svg)
+
+
+def _ratings(period: Period) -> Chart:
+    words = _words("ratings", _now("Answers rated as good, by model"))
+    found = period.ratings()
+    labels = [name for name, _good, _bad in found]
+    series = [
+        Series(_now("Good"), [good for _name, good, _bad in found]),
+        Series(_now("Bad"), [bad for _name, _good, bad in found]),
+    ]
+    return Chart(
+        title=words.title,
+        svg=mark_safe(draw_shares(labels, series, words)),  # noqa: S308 - made of elements
+        head=(_now("Model"), *(each.name for each in series), _now("Share of good ones")),
+        rows=[
+            (name, words.number(good), words.number(bad), f"{words.number(share)} %")
+            for name, good, bad in found
+            for share in [100 * good / (good + bad)]
+        ],
+        legend=[(colour_of(n), each.name) for n, each in enumerate(series)],
+    )
 
 
 def _columns(period: Period, series: Sequence[Series], words: Words) -> Chart:

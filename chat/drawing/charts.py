@@ -88,14 +88,41 @@ def draw_bars(labels: Sequence[str], values: Sequence[float], words: Words) -> s
     most = max(values, default=0) or 1
     for n, (label, value) in enumerate(zip(labels, values, strict=True)):
         top = n * BAR_STEP
-        name, number = shorten(label, NAME_LENGTH), words.number(value)
-        root.append(element("text", {"class": "chart-name", "x": 0, "y": top + 14}, name))
-        where = {"class": "chart-number", "x": "100%", "y": top + 14, "text_anchor": "end"}
-        root.append(element("text", where, number))
+        number = words.number(value)
+        _name_bar(root, top, label, number)
         shape = {"class": colour_of(0), "x": 0, "y": top + 20, "height": BAR_HEIGHT, "rx": 2,
                  "width": _percent(value / most * 100)}  # fmt: skip
         root.append(element("rect", shape, element("title", {}, f"{label}: {number}")))
     return markup(root)
+
+
+def draw_shares(labels: Sequence[str], series: Sequence[Series], words: Words) -> str:
+    """
+    Return the markup of a whole bar for each label, which the series share.
+
+    Beside its name stands the first one's part of it, in percent.
+    """
+    root = _root(words, max(len(labels) * BAR_STEP, 1))
+    for n, label in enumerate(labels):
+        values = [each.values[n] or 0 for each in series]
+        whole, top, left = sum(values) or 1, n * BAR_STEP, 0.0
+        _name_bar(root, top, label, f"{words.number(values[0] / whole * 100)} %")
+        for colour, (each, value) in enumerate(zip(series, values, strict=True)):
+            width = value / whole * 100
+            if value:
+                told = element("title", {}, f"{label}, {each.name}: {words.number(value)}")
+                across = {"x": _percent(left), "width": _percent(width)}
+                shape = {"class": colour_of(colour), "y": top + 20, "height": BAR_HEIGHT, **across}
+                root.append(element("rect", shape, told))
+            left += width
+    return markup(root)
+
+
+def _name_bar(root: Element, top: int, label: str, number: str) -> None:
+    name = shorten(label, NAME_LENGTH)
+    root.append(element("text", {"class": "chart-name", "x": 0, "y": top + 14}, name))
+    where = {"class": "chart-number", "x": "100%", "y": top + 14, "text_anchor": "end"}
+    root.append(element("text", where, number))
 
 
 def colour_of(place: int) -> str:

@@ -46,6 +46,7 @@ __all__ = [
     "MethodNotAllowed",
     "ModelError",
     "NotAuthenticated",
+    "NotContinuable",
     "NotFound",
     "Overloaded",
     "PromptTooLong",
@@ -130,6 +131,14 @@ class NotQueued(ChatError):
     code = "not_queued"
     status = 409
     default_message = "This prompt waits no more: it was started or removed a moment ago."
+
+
+class NotContinuable(ChatError):
+    """Nothing can go on from this answer: it is whole, is being written, or is an agent's."""
+
+    code = "not_continuable"
+    status = 409
+    default_message = "There is nothing to go on from in this answer. Have it answer again."
 
 
 class PromptTooLong(ChatError):

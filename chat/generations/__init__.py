@@ -103,11 +103,13 @@ async def regenerate(
     key: str,
     model: str = "",
     agent: str | None = None,
+    continues: bool = False,
 ) -> Accepted:
     """
     Answer a prompt again, beside the answer ``message_id``, which stays.
 
-    See start_generation().
+    Anew, or so that the new one ``continues`` it: with its text, and by its model unless another
+    is named. Raise NotContinuable if it did not break off. See start_generation().
     """
     default = await default_model()
     ask = Ask(
@@ -118,6 +120,7 @@ async def regenerate(
         model=model,
         agent=agent,
         answer_id=message_id,
+        continues=continues,
     )
     return await _start(ask)
 

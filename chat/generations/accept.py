@@ -17,7 +17,7 @@ from chat.errors import (
     NotFound,
     PromptTooLong,
 )
-from chat.generations import attachments, budgets, told
+from chat.generations import attachments, budgets, continued, told
 from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
 from chat.generations.room import MINUTE, check_room, too_fast
@@ -48,6 +48,7 @@ class Ask:
     client_id: str | None = None  # What a dialect's client calls a conversation, new or not.
     parent_id: UUID | Parent | None = Parent.NEWEST
     answer_id: UUID | None = None
+    continues: bool = False  # Gone on from, and not given anew: that answer broke off.
     worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
     temporary: bool = False  # A new conversation is deleted when it is not used any more.
     # All that went before the prompt, from a client that tells it with each prompt.
@@ -63,6 +64,8 @@ class Ask:
             choices.append(self.client_id)
         if self.temporary:
             choices.append("temporary")
+        if self.continues:
+            choices.append("continues")
         if self.attachments:
             choices.append(f"attachments {[*map(str, self.attachments)]}")
         if self.history is not None or self.options is not None:
@@ -94,14 +97,13 @@ def accept(ask: Ask) -> Accepted:
 
     A unit for `in_transaction()`, to be tried again on IntegrityError: the same
     key was committed a moment ago, and will be found.
-    Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong,
+    Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong, NotContinuable,
     IdempotencyConflict, QueueFull, RateLimited, BudgetSpent or ImagesNotSupported; nothing
     is saved then.
     """
     _check_form(ask)
-    now = timezone.now()
     limit = chat_settings().messages_per_minute
-    found = standing(ask.user.pk, key=ask.key, limit=limit, since=now - MINUTE)
+    found = standing(ask.user.pk, key=ask.key, limit=limit, since=timezone.now() - MINUTE)
     if found.has_key and (earlier := _find_by_key(ask)):
         return earlier
     if found.is_too_fast:
@@ -110,12 +112,15 @@ def accept(ask: Ask) -> Accepted:
     conversation = prompt.conversation
     active = 0 if is_new_conversation else len(active_in(conversation.pk))
     check_room(active, found.running)
-    model = ask.model or conversation.model or ask.default_model
+    cut = continued.find_cut(ask.answer_id) if ask.answer_id and ask.continues else None
+    model = ask.model or (cut.model if cut else conversation.model) or ask.default_model
     budgets.check(ask.user.pk, model)
     if ask.attachments:
         attachments.check_attachments(ask.user, ask.attachments, model)
         prompt.attached = len(set(ask.attachments))
-    generation = _add_rows(ask, prompt, above, is_queued=active > 0)
+    status = Generation.Status.QUEUED if active else Generation.Status.RUNNING
+    generation = Generation(status=status, model=model, continues=cut)
+    _add_rows(ask, prompt, above, generation)
     if ask.attachments:
         attachments.link(prompt, ask.attachments)
     if not is_new_conversation:
@@ -138,31 +143,28 @@ def _place(ask: Ask) -> tuple[Message, list[Message], bool]:
     return _new_prompt(ask, conversation_id), [], conversation_id is None
 
 
-def _add_rows(
-    ask: Ask, prompt: Message, above: Sequence[Message], *, is_queued: bool
-) -> Generation:
-    conversation = prompt.conversation
+def _add_rows(ask: Ask, prompt: Message, above: Sequence[Message], generation: Generation) -> None:
+    """Save a generation, whose status and model are known, and the messages that belong to it."""
+    conversation, cut = prompt.conversation, generation.continues
     answer = Message(conversation=conversation, parent=prompt, role=Message.Role.ASSISTANT)
+    if cut is not None:
+        answer.text = cut.message.text
     # In bulk, which is half as dear as one by one even where there is but one.
     Message.objects.bulk_create([answer] if ask.answer_id else [*above, prompt, answer])
-    worker = None if is_queued else ask.worker
-    generation = Generation(
-        owner_id=ask.user.pk,
-        conversation=conversation,
-        message=answer,
-        status=Generation.Status.QUEUED if is_queued else Generation.Status.RUNNING,
-        started_at=None if is_queued else timezone.now(),
-        worker=worker,
-        epoch=1 if worker else 0,
-        model=ask.model or conversation.model or ask.default_model,
-        agent=conversation.agent if ask.agent is None else ask.agent,
-        idempotency_key=ask.key,
-        fingerprint=ask.fingerprint,
-        path_digest=ask.path_digest,
-        options=ask.options,
-    )
+    generation.owner_id = ask.user.pk
+    generation.conversation = conversation
+    generation.message = answer
+    if generation.status == Generation.Status.RUNNING:
+        generation.started_at = timezone.now()
+        generation.worker = ask.worker
+        generation.epoch = 1 if ask.worker else 0
+    if cut is None:
+        generation.agent = conversation.agent if ask.agent is None else ask.agent
+    generation.idempotency_key = ask.key
+    generation.fingerprint = ask.fingerprint
+    generation.path_digest = ask.path_digest
+    generation.options = dict(ask.options) if ask.options is not None else None
     Generation.objects.bulk_create([generation])
-    return generation
 
 
 def _check_form(ask: Ask) -> None:

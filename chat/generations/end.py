@@ -23,6 +23,7 @@ class Facts:
     error: dict[str, Any] | None = None
     steps: Sequence[Step] = ()  # Those of an agent that are not saved as they ended.
     marks: list[list[int]] = field(default_factory=list)  # See `chat.generations.timing`.
+    thought_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +72,11 @@ def text_of(events: Iterable[Event], kind: EventKind) -> str:
     return "".join(event.data["text"] for event in events if event.kind is kind)
 
 
-def was_shown(events: Iterable[Event]) -> bool:
-    """Tell whether a reader may have seen something of the answer."""
-    return any(event.kind in (EventKind.DELTA, EventKind.REASONING) for event in events)
+def was_shown(events: Sequence[Event], kept: str = "") -> bool:
+    """Tell whether a reader may have seen something of the answer beyond what was ``kept``."""
+    if any(event.kind is EventKind.REASONING for event in events):
+        return True
+    return len(text_of(events, EventKind.DELTA)) > len(kept)
 
 
 def as_chat_error(error: BaseException) -> ChatError:

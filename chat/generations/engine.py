@@ -20,7 +20,7 @@ from chat.errors import ChatError, EventsExpired, Fenced, LogClosed, StorageFail
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
 from chat.failpoints import reach
-from chat.generations import titles, turns
+from chat.generations import continued, titles, turns
 from chat.generations.end import End, Facts, Status, text_of, was_shown
 from chat.generations.notify import notify_conversation
 from chat.generations.progress import save_progress
@@ -133,7 +133,7 @@ class InlineEngine:
             await in_transaction(turns.end_unlogged, run.generation_id, run.epoch, status)
             await log.discard(run.generation_id)
             return status
-        if not stop and not was_shown(events) and run.epoch <= MAX_EPOCHS:
+        if not stop and not was_shown(events, run.kept) and run.epoch <= MAX_EPOCHS:
             self._start(run, events)
             return Status.RUNNING
         await self._record_end(run, status, Facts())
@@ -161,7 +161,7 @@ class InlineEngine:
     def _start(self, run: Run, events: Sequence[Event]) -> None:
         writer = Writer(run, event_log())
         self._active[run.generation_id] = writer
-        task = spawn(writer.write(has_started=bool(events)))
+        task = spawn(writer.write(events))
         self._writers[run.generation_id] = task
         self._finishers[run.generation_id] = spawn(self._finish(writer, task))
         if event_log().can_lose_events and (
@@ -254,7 +254,7 @@ class InlineEngine:
 
         while True:
             try:
-                end = End.of(await log.settled(run.generation_id), status, facts)
+                end = End.of(await continued.settled(log, run), status, facts)
                 await log.append_end(run.generation_id, end.kind, save=save, **end.event_data())
                 return following
             except (Fenced, EventsExpired, LogClosed):

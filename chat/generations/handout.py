@@ -90,7 +90,7 @@ class ProcrastinateEngine(InlineEngine):
         """
         if stop or run.epoch > MAX_EPOCHS:
             return await super().take_over(run, stop=stop)
-        if was_shown(await event_log().read(run.generation_id, after=0, block=0)):
+        if was_shown(await event_log().read(run.generation_id, after=0, block=0), run.kept):
             return await super().take_over(run)
         await in_transaction(_hand_back, run.generation_id, run.epoch)
         return Status.RUNNING

@@ -30,7 +30,7 @@ async def save_progress(active: Mapping[UUID, Writer]) -> None:
         for run, events in zip(runs.values(), logs, strict=True):
             if len(events) > saved.get(run.generation_id, 0):
                 saved[run.generation_id] = len(events)
-                text = text_of(events, EventKind.DELTA)
+                text = max(text_of(events, EventKind.DELTA), run.kept, key=len)
                 progress.append((run, text, text_of(events, EventKind.REASONING)))
         try:
             await in_transaction(turns.save_progress, progress)

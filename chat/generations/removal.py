@@ -38,7 +38,7 @@ async def delete_conversation(
     temporary = await in_transaction(_delete, user, conversation_id)
     await _stop_all(conversation_id)
     if permanently or temporary:
-        await in_transaction(_delete_for_good, conversation_id)
+        await in_transaction(delete_for_good, conversation_id)
     await notify_conversation(user.pk, conversation_id, "deleted")
 
 
@@ -64,7 +64,7 @@ async def purge_deleted() -> int:
     for conversation_id, owner_id, temporary in due:
         try:
             await _stop_all(conversation_id)
-            await in_transaction(_delete_for_good, conversation_id)
+            await in_transaction(delete_for_good, conversation_id)
         except ChatError as exc:
             logger.warning("Conversation %s is not deleted yet: %s", conversation_id, exc)
             continue
@@ -95,7 +95,8 @@ def _delete(user: "AbstractBaseUser", conversation_id: UUID) -> bool:
     return conversation.temporary
 
 
-def _delete_for_good(conversation_id: UUID) -> None:
+def delete_for_good(conversation_id: UUID) -> None:
+    """Delete a conversation that is marked as deleted, with all that hangs on it. A unit."""
     # Looked at again: it may have been restored, or used, since it was found.
     for conversation in Conversation.objects.gone().filter(pk=conversation_id):
         conversation.delete()

@@ -16,15 +16,25 @@ class Marks:
     Cheap enough for every piece: a look at the clock and an append.
     """
 
-    __slots__ = ("_began", "_marks")
+    __slots__ = ("_began", "_marks", "_thinking", "thought_ms")
 
     def __init__(self) -> None:
         self._began = monotonic()
         self._marks: list[tuple[float, int]] = []
+        self._thinking: float | None = None
+        # From the first thought to the first text, once both have come in this order.
+        self.thought_ms: int | None = None
+
+    def note_thought(self) -> None:
+        """Note that a thought has just come."""
+        if self._thinking is None and not self._marks:
+            self._thinking = monotonic()
 
     def note(self, characters: int) -> None:
         """Note that so many characters have just come."""
         marks = self._marks
+        if not marks and self._thinking is not None:
+            self.thought_ms = round((monotonic() - self._thinking) * 1000)
         marks.append((monotonic(), characters))
         if len(marks) >= MAX_MARKS:
             self._marks = [
@@ -37,10 +47,12 @@ class Marks:
         return [[round((time - self._began) * 1000), count] for time, count in self._marks]
 
 
-def save(generation_id: UUID, marks: Iterable[list[int]], *, length: int) -> None:
+def save(
+    generation_id: UUID, marks: Iterable[list[int]], *, length: int, thought_ms: int | None = None
+) -> None:
     """Save the timing of an answer that ends in this transaction, if any of it came."""
     if fitting := fit(marks, length):
-        Timing.objects.create(generation_id=generation_id, marks=fitting)
+        Timing.objects.create(generation_id=generation_id, marks=fitting, thought_ms=thought_ms)
 
 
 def fit(marks: Iterable[list[int]], length: int) -> list[list[int]]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from chat.conf import chat_settings
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
-from chat.generations import lookups, steps, timing, usage
+from chat.generations import continued, lookups, provenance, steps, timing, usage
 from chat.generations.end import End
 from chat.generations.history import history_before, split_system
 from chat.generations.parameters import merged
@@ -46,12 +46,18 @@ class Run:
     first_sequence: int = 0  # Of its steps.
     saved_text: str = ""  # Of an earlier writer, as far as it was saved apart from the log.
     stored: Sequence[Event] = ()  # What the log has of it already.
+    continues: UUID | None = None  # The answer that it goes on from.
+    kept: str = ""  # The text of that answer, with which its own begins.
 
     @property
-    def started(self) -> dict[str, str]:
+    def started(self) -> dict[str, Any]:
         """The data of its first event."""
-        data = {"model": self.model, "message": str(self.message_id)}
-        return data | ({"agent": self.agent} if self.agent else {})
+        data: dict[str, Any] = {"model": self.model, "message": str(self.message_id)}
+        if self.agent:
+            data["agent"] = self.agent
+        if self.continues:
+            data |= {"continues": str(self.continues), "kept": len(self.kept)}
+        return data
 
 
 def load_run(generation: Generation) -> Run:
@@ -64,6 +70,10 @@ def load_run(generation: Generation) -> Run:
     )
     system, history = split_system(history)
     conversation = generation.conversation
+    system = conversation.system_prompt or None if system is None else system
+    cut, saved = continued.answer_before(generation), generation.message.text
+    if cut is not None:
+        history, prompt = continued.told(history, prompt, cut.text, system=system)
     return Run(
         generation_id=generation.pk,
         epoch=generation.epoch,
@@ -73,12 +83,14 @@ def load_run(generation: Generation) -> Run:
         model=generation.model,
         history=history,
         prompt=prompt,
-        system=conversation.system_prompt or None if system is None else system,
+        system=system,
         options=merged(conversation.parameters, generation.options),
         agent=generation.agent,
         is_untitled=conversation.title_is_first_words,
         first_sequence=steps.first_sequence(generation) if generation.agent else 0,
-        saved_text=generation.message.text,
+        saved_text="" if cut is not None and saved == cut.text else saved,
+        continues=cut.pk if cut is not None else None,
+        kept=cut.text if cut is not None else "",
     )
 
 
@@ -175,8 +187,10 @@ def end_run(run: Run, end: End) -> bool:
         Message.objects.filter(pk=run.message_id).update(text=end.text, reasoning=end.reasoning)
         if run.agent:
             steps.close(run.generation_id, facts.steps, text=end.text)
-        timing.save(run.generation_id, facts.marks, length=len(end.text))
-        usage.add(run, end)
+        timing.save(
+            run.generation_id, facts.marks, length=len(end.text), thought_ms=facts.thought_ms
+        )
+        provenance.save(run, usage.add(run, end))
     return bool(changed) or owned.filter(status=end.status, cursor=end.cursor).exists()
 
 
@@ -205,6 +219,8 @@ def stop_queued(generation_id: UUID) -> bool:
     answer = Message.objects.select_related("parent").get(generation=generation_id)
     assert answer.parent is not None  # Every answer has a prompt.
     answer.children.update(parent_id=answer.parent.parent_id)
+    if answer.text:  # That of the answer it was to go on from; its own log has none.
+        Message.objects.filter(pk=answer.pk).update(text="")
     return True
 
 

@@ -58,7 +58,7 @@ def used_by(run: "Run", end: End) -> Used:
     if counted and {"input_tokens", "output_tokens"} <= counted.keys():
         tokens = max(counted["input_tokens"], 0), max(counted["output_tokens"], 0)
         return priced(run, *tokens, is_estimate=False)
-    written = len(end.text) + len(end.reasoning)
+    written = max(len(end.text) - len(run.kept), 0) + len(end.reasoning)
     if not written and end.status == Generation.Status.FAILED:
         return priced(run, 0, 0, is_estimate=True)  # Refused, as like as not: nobody charges it.
     return priced(run, prompt_tokens(run), tokens_of(written), is_estimate=True)
@@ -75,11 +75,12 @@ def tokens_of(length: int) -> int:
     return -(-length // CHARACTERS_PER_TOKEN)
 
 
-def add(run: "Run", end: End) -> None:
-    """Add a run that ends in this transaction to the usage. One statement."""
+def add(run: "Run", end: End) -> Used:
+    """Add a run that ends in this transaction to the usage, and return its own. One statement."""
     used = used_by(run, end)
     owner = Usage._meta.get_field("user").get_db_prep_value(run.owner_id, connection)
     day = connection.ops.adapt_datefield_value(today())
     values = [used.is_estimate, used.input_tokens, used.output_tokens, used.cost]
     with connection.cursor() as cursor:
         cursor.execute(_ADD, [day, owner, run.model, used.currency, *map(int, values)])
+    return used

@@ -2,8 +2,8 @@
 The watch of a process: it shows that it lives, and takes over from those that do not.
 
 It also hears of stops that were asked for elsewhere, runs what waits for
-nobody, and deletes for good what was deleted. All of it is safe to do twice, and
-by several processes at once.
+nobody, deletes for good what was deleted, and runs the rules of retention. All of
+it is safe to do twice, and by several processes at once.
 """
 
 import asyncio
@@ -175,13 +175,16 @@ class Watcher:
                 logger.exception("The stops asked for elsewhere were not read")
 
     async def _keep_purging(self) -> None:
-        from chat.generations.removal import purge_deleted  # It is built on what this is part of.
+        # They are built on what this is part of.
+        from chat.generations.removal import purge_deleted
+        from chat.generations.retention import run_due
 
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             try:
                 await purge_deleted()
                 await in_transaction(budgets.sweep)
+                await run_due()
             except ChatError:
                 continue
             except Exception:

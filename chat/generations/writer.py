@@ -1,7 +1,7 @@
 """The one writer of a generation: it runs the chain and appends what comes to the log."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,8 @@ from chat.chain import Piece, stream_answer
 from chat.conf import chat_settings
 from chat.errors import AnswerTooLong, GenerationTimeout
 from chat.eventlog import BaseEventLog
-from chat.events import EventKind
+from chat.events import Event, EventKind
+from chat.generations import continued
 from chat.generations.budgets import Guard, guard
 from chat.generations.end import Facts, as_chat_error
 from chat.generations.journal import Journal
@@ -35,7 +36,7 @@ class Writer:
     def __init__(self, run: Run, log: BaseEventLog) -> None:
         self.run = run
         self.log = log
-        self._bytes = 0
+        self._bytes = len(run.kept.encode())
         self._first_delta_at: datetime | None = None
         self._finish_reason = ""
         self._usage: dict[str, int] | None = None
@@ -43,12 +44,18 @@ class Writer:
         self._marks = Marks()
         self._guard: Guard | None = None
 
-    async def write(self, *, has_started: bool = False) -> None:
-        """Write the answer to its natural end. Raise a ChatError when there is none."""
+    async def write(self, events: Sequence[Event] = ()) -> None:
+        """
+        Write the answer to its natural end. Raise a ChatError when there is none.
+
+        ``events`` are what the log has of it already: nothing beyond what is kept.
+        """
         settings = chat_settings()
         run = self.run
-        if not has_started:
-            await self._add(EventKind.STARTED, **run.started)
+        for kind, data in continued.beginning(run, events):
+            await self._add(kind, **data)
+        if run.kept:
+            self._marks.note(len(run.kept))  # There from the start: it was not waited for.
         try:
             async with asyncio.timeout(settings.max_generation_seconds):
                 self._guard = await guard(run)
@@ -80,6 +87,7 @@ class Writer:
             await self._add(EventKind.STEP, **piece.step)
         for part in split_text(piece.reasoning):
             self._measure(part, max_bytes)
+            self._marks.note_thought()
             await self._add(EventKind.REASONING, text=part)
         for part in split_text(piece.text):
             self._measure(part, max_bytes)
@@ -115,4 +123,5 @@ class Writer:
             error=as_chat_error(error).as_dict() if error else None,
             steps=self._journal.unfinished(error) if self._journal else (),
             marks=self._marks.as_list(),
+            thought_ms=self._marks.thought_ms,
         )

@@ -14,6 +14,9 @@ from chat.models.chats import (
 )
 from chat.models.logs import StoredEvent, Timing, Worker
 from chat.models.preferences import Preferences
+from chat.models.provenance import Provenance
+from chat.models.ratings import Rating, RatingQuerySet
+from chat.models.retention import RetentionRule, RetentionRuleQuerySet
 from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
 from chat.models.usage import Spending, Usage
@@ -34,6 +37,11 @@ __all__ = [
     "MessageQuerySet",
     "Preferences",
     "Price",
+    "Provenance",
+    "Rating",
+    "RatingQuerySet",
+    "RetentionRule",
+    "RetentionRuleQuerySet",
     "Share",
     "ShareQuerySet",
     "Spending",

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.attachments import WithAttachments
+from chat.models.continued import ContinuedGeneration
 from chat.models.found import FoundQuerySet
 from chat.models.ids import new_id
 from chat.models.kept import TAGGED_INDEX, KeptConversation, KeptQuerySet, is_alive
@@ -193,7 +194,7 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         return self.active().filter(conversation=conversation)
 
 
-class Generation(models.Model):
+class Generation(ContinuedGeneration):
     """One run of the chain, writing one assistant message."""
 
     class Status(models.TextChoices):

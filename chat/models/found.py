@@ -57,6 +57,10 @@ class FoundQuerySet(models.QuerySet[M]):
         found = models.Case(models.When(parent=None, then=models.Exists(roots)), default=beside)
         return self.annotate(has_siblings=found)
 
+    def with_thought(self) -> Self:
+        """Annotate ``thought_ms``: how long an answer was thought about, None if unknown."""
+        return self.annotate(thought_ms=models.F("generation__timing__thought_ms"))
+
     def versions(self, parents: Iterable[UUID | None]) -> dict[UUID | None, list[UUID]]:
         """Return what stands below each of these, or at the root for None, oldest first."""
         ids = list(parents)

@@ -45,6 +45,8 @@ class Timing(models.Model):
     )
     # [[milliseconds since its writer began, code points that came then], …]
     marks = models.JSONField()
+    # From the first thought to the first text; null where nothing was thought aloud before it.
+    thought_ms = models.PositiveIntegerField(null=True)
 
     class Meta:
         verbose_name = _("timing")

@@ -45,6 +45,10 @@ class Preferences(models.Model):
     whole = models.BooleanField(_("show answers when they are complete"), default=False)
     sound = models.BooleanField(_("a sound when an answer is ready"), default=False)
     keys = models.BooleanField(_("keyboard shortcuts"), default=True)
+    # The default is the database's too: until they end, older processes do not know the column.
+    ctrl_enter = models.BooleanField(
+        _("Ctrl+Enter sends, Enter makes a new line"), default=False, db_default=False
+    )
 
     objects = PreferencesManager()
 
@@ -57,4 +61,5 @@ class Preferences(models.Model):
 
     def as_config(self) -> dict[str, Any]:
         """Return what the page's script must know of it."""
-        return {name: getattr(self, name) for name in ("announce", "whole", "sound", "keys")}
+        names = ("announce", "whole", "sound", "keys", "ctrl_enter")
+        return {name: getattr(self, name) for name in names}

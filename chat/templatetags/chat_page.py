@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from chat import language
 from chat import markdown as markdown_renderer
 from chat.assets import asset_path
-from chat.models import Conversation, Generation
+from chat.models import Conversation, Generation, Message
 
 register = template.Library()
 
@@ -107,6 +107,15 @@ def duration(total: float) -> str:
         return f"{total:.1f} s"
     minutes, rest = divmod(round(total), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def thought(message: Message) -> str:
+    """Return the title of an answer's reasoning; answer.js says the same while it is written."""
+    thought_ms: int | None = getattr(message, "thought_ms", None)
+    if thought_ms is None:
+        return _("Thoughts")
+    return _("Thought for %(time)s") % {"time": duration(thought_ms / 1000)}
 
 
 @register.filter

@@ -19,11 +19,11 @@ def facts_of(generation: Generation, route: Route) -> Facts:
     known = [
         (_("Model"), generation.model),
         (_("Agent"), generation.agent or _("none: the model by itself")),
-        (_("Route"), " → ".join(_shortened([row.name for row in route.rows]))),
-        (_("Reason"), " · ".join(_shortened(route.reasons))),
+        (_("Route"), " → ".join(shortened([row.name for row in route.rows]))),
+        (_("Reason"), " · ".join(shortened(route.reasons))),
         (_("First token after"), between(generation, "started_at", "first_delta_at")),
         (_("Duration"), between(generation, "started_at", "ended_at")),
-        (_("Waited in the queue"), _queued(generation)),
+        (_("Waited in the queue"), waited(generation)),
         (_("Tokens"), _tokens(generation)),
         (_("Speed"), speed_of(generation)),
         (_("Finish reason"), generation.finish_reason),
@@ -33,7 +33,7 @@ def facts_of(generation: Generation, route: Route) -> Facts:
     return [(label, value) for label, value in known if value]
 
 
-def _shortened(names: list[str]) -> list[str]:
+def shortened(names: list[str]) -> list[str]:
     """Return the first and the last of many."""
     half = MAX_NAMES // 2
     return names if len(names) <= MAX_NAMES else [*names[:half], "…", *names[-half:]]
@@ -45,7 +45,8 @@ def between(generation: Generation, start: str, end: str) -> str:
     return duration((ended - begun).total_seconds()) if begun and ended else ""
 
 
-def _queued(generation: Generation) -> str:
+def waited(generation: Generation) -> str:
+    """Return how long an answer waited in its queue; empty if it did not."""
     begun = generation.started_at
     # Less is not a wait, only the way through the database.
     waited = (begun - generation.created_at).total_seconds() if begun else 0.0

@@ -40,14 +40,14 @@ def family_of(generation: Generation) -> Family:
     )
     found = list(answers)
     return Family(
-        origin=_origin_of(conversation),
+        origin=origin_of(conversation),
         forks=_forks_of(conversation),
         answers=found[:MAX_RELATED][::-1],
         has_earlier=len(found) > MAX_RELATED,
     )
 
 
-def _origin_of(conversation: Conversation) -> Origin | None:
+def origin_of(conversation: Conversation) -> Origin | None:
     if conversation.forked_from_id is None:
         return None
     messages = Message.objects.select_related("conversation", "generation")

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from chat.database import in_database
-from chat.models import Attachment, Conversation, Message, load_files
+from chat.models import Attachment, Conversation, Message, Rating, load_files
 from chat.transfer.ours import FORMAT, VERSION
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _GENERATED = (
     *("id", "model", "agent", "status", "finish_reason", "usage", "error"),
     *("created_at", "started_at", "first_delta_at", "ended_at"),
 )
+RATED = ("value", "reasons", "comment", "created_at", "updated_at")
 
 
 async def conversations_of(user: "AbstractBaseUser") -> AsyncIterator[Conversation]:
@@ -61,6 +62,7 @@ async def as_json(conversations: AsyncIterator[Conversation]) -> AsyncIterator[s
 
 def _message(message: Message) -> dict[str, Any]:
     generation = getattr(message, "generation", None)
+    rating: Rating | None = getattr(message, "rating", None)
     return {
         "id": message.pk,
         "parent": message.parent_id,
@@ -70,6 +72,7 @@ def _message(message: Message) -> dict[str, Any]:
         "created_at": message.created_at,
         "attachments": [_file(file) for file in message.files],
         "generation": generation and {name: getattr(generation, name) for name in _GENERATED},
+        "rating": rating and {name: getattr(rating, name) for name in RATED},
     }
 
 
@@ -93,7 +96,7 @@ def _page_of_conversations(user: "AbstractBaseUser", after: UUID) -> list[Conver
 
 def _page_of_messages(conversation_id: UUID, after: UUID) -> list[Message]:
     rows = Message.objects.filter(conversation_id=conversation_id, pk__gt=after)
-    messages = list(rows.select_related("generation").order_by("pk")[:MESSAGES])
+    messages = list(rows.select_related("generation", "rating").order_by("pk")[:MESSAGES])
     load_files(messages)
     return messages
 

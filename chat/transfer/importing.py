@@ -12,7 +12,7 @@ from django.utils import timezone
 from chat.database import in_transaction
 from chat.errors import BadRequest, ChatError, InternalError, UnknownModel
 from chat.llm.registry import check_model_name
-from chat.models import Conversation, Generation, Message
+from chat.models import Conversation, Generation, Message, Rating
 from chat.models.kept import lines_of
 from chat.text import clean_text
 from chat.transfer.chatgpt import is_chatgpt, read_chatgpt
@@ -110,6 +110,12 @@ def _save(user: "AbstractBaseUser", thread: Thread) -> tuple[Conversation, bool]
         if (fields := turn.generation) is not None
     ]
     Generation.objects.bulk_create(answers, batch_size=ROWS)
+    ratings = [
+        Rating(owner_id=user.pk, message=message, **fields)
+        for message, turn in zip(messages, thread.turns, strict=True)
+        if (fields := turn.rating) is not None
+    ]
+    Rating.objects.bulk_create(ratings, batch_size=ROWS)
     return conversation, True
 
 

@@ -8,6 +8,7 @@ from pydantic.functional_validators import AfterValidator
 
 from chat.errors import BadRequest
 from chat.models.kept import MAX_TAG_LENGTH, MAX_TAGS
+from chat.models.ratings import MAX_COMMENT, reasons_for
 from chat.text import clean_text
 from chat.transfer.threads import MAX_MESSAGES, Thread, Turn, check_tree, moment, title_of
 from chat.wire.frames import explain
@@ -45,6 +46,14 @@ class ToldGeneration(_Told):
     ended_at: Any = None
 
 
+class ToldRating(_Told):
+    value: Literal[1, -1]
+    reasons: list[Any] = []
+    comment: Annotated[Text, Field(max_length=MAX_COMMENT)] = ""
+    created_at: Any = None
+    updated_at: Any = None
+
+
 class ToldMessage(_Told):
     id: Name
     parent: Name | None
@@ -53,6 +62,7 @@ class ToldMessage(_Told):
     reasoning: Text = ""
     created_at: Any = None
     generation: ToldGeneration | None = None
+    rating: ToldRating | None = None
 
 
 class ToldConversation(_Told):
@@ -110,7 +120,21 @@ def _turn(number: int, message: ToldMessage, places: dict[str, int], time: datet
         parent=None if message.parent is None else places[message.parent],
         created_at=created_at,
         generation=_generation(message.generation, created_at) if is_answer else None,
+        rating=_rating(message.rating, created_at) if message.role == "assistant" else None,
     )
+
+
+def _rating(told: ToldRating | None, time: datetime) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    created_at = moment(told.created_at, time)
+    return {
+        "value": told.value,
+        "reasons": reasons_for(told.value, told.reasons),
+        "comment": told.comment,
+        "created_at": created_at,
+        "updated_at": moment(told.updated_at, created_at),
+    }
 
 
 def _generation(told: ToldGeneration | None, time: datetime) -> dict[str, Any]:

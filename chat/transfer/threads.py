@@ -24,6 +24,7 @@ class Turn:
     created_at: datetime
     reasoning: str = ""
     generation: dict[str, Any] | None = None  # Fields of its row, for an answer.
+    rating: dict[str, Any] | None = None  # The same.
 
 
 @dataclass(slots=True, kw_only=True)

@@ -136,7 +136,7 @@ async def send_message(
         agent=payload.agent,
         attachments=payload.attachments,
     )
-    return await _answer(request, start)
+    return await answer(request, start)
 
 
 @api.post(
@@ -170,7 +170,7 @@ async def regenerate_message(
         model=payload.model,
         agent=payload.agent,
     )
-    return await _answer(request, start)
+    return await answer(request, start)
 
 
 @api.get(
@@ -260,7 +260,7 @@ async def _described(generation: Generation) -> dict[str, Any]:
     return schemas.as_generation(generation, cursor=await current_cursor(generation))
 
 
-async def _answer(request: HttpRequest, start: Callable[[], Awaitable[Accepted]]) -> Any:
+async def answer(request: HttpRequest, start: Callable[[], Awaitable[Accepted]]) -> Any:
     """Accept, and answer with what was accepted or with its events, as the client wants."""
     if _wants(request, "text/event-stream"):
         after, place = parse_cursor(request), Place(_identity(request))

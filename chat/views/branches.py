@@ -47,7 +47,8 @@ def branch_of(
     end = leaf or conversation.leaf_id
     branch = conversation.messages.branch(end, limit=limit + 1)
     rows = conversation.messages.filter(pk__in=branch[:limit]).exclude(role=Message.Role.SYSTEM)
-    messages = list(rows.order_by("id").select_related("generation").with_siblings())
+    rows = rows.order_by("id").select_related("generation", "rating")
+    messages = list(rows.with_siblings().with_thought())
     if leaf is None and messages and _was_taken_back(messages[-1]):
         kept = conversation.messages.newest_kept()
         return branch_of(conversation, limit=limit, leaf=kept or messages[-1].pk)

@@ -19,6 +19,7 @@ from chat.models import (
     ConversationQuerySet,
     Generation,
     Message,
+    Rating,
     load_files,
 )
 from chat.models.kept import end_of_temporary, lines_of
@@ -207,19 +208,19 @@ def list_messages(
             rows = rows.filter(pk__gt=UUID(query.cursor))
         except ValueError:
             raise BadRequest("cursor: take it from 'next' of the page before.") from None
-    items = list(rows.select_related("generation").order_by("id")[: query.limit + 1])
+    items = list(rows.select_related("generation", "rating").order_by("id")[: query.limit + 1])
     more = len(items) > query.limit
     items = items[: query.limit]
     load_files(items)
     return {
-        "items": [schemas.as_message(row, _generation_of(row)) for row in items],
+        "items": [schemas.as_message(row, *_related_to(row)) for row in items],
         "next": str(items[-1].pk) if more else None,
     }
 
 
-def _generation_of(message: Message) -> UUID | None:
+def _related_to(message: Message) -> tuple[UUID | None, Rating | None]:
     generation = getattr(message, "generation", None)
-    return generation.pk if generation else None
+    return generation.pk if generation else None, getattr(message, "rating", None)
 
 
 def find_asked(

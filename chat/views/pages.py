@@ -29,6 +29,7 @@ from chat.views.branches import add_pagers, window_of
 from chat.views.choices import keep_choice, model_choice, read_choice
 from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
 from chat.views.preferences import keep_language, unsaid_language
+from chat.views.ratings import reason_choices
 from chat.views.sidebar import groups, sidebar
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ async def conversation(request: HttpRequest, conversation_id: UUID) -> HttpRespo
 @require_safe
 def message(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Return one message as the page shows it, or with ``?as=text`` the text as it was written."""
-    owned = Message.objects.owned_by(request.user).select_related("generation").with_siblings()
-    found = get_object_or_404(owned, pk=message_id)
+    owned = Message.objects.owned_by(request.user).select_related("generation", "rating")
+    found = get_object_or_404(owned.with_siblings().with_thought(), pk=message_id)
     if request.GET.get("as") == "text":
         return HttpResponse(found.text, content_type="text/plain; charset=utf-8")
     add_pagers([found])
@@ -131,6 +132,7 @@ def _render(
         | {"preferences": context["preferences"].as_config()}
         | {"attach": attach_config(context["models"], context["default_model"])},
         "embedded": is_embedded(request),
+        **reason_choices(),
     }
     if is_embedded(request):
         context["page_config"] |= frame_config(request)

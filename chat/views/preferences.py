@@ -28,6 +28,7 @@ LABELS = {
     "whole": gettext_lazy("Show answers when they are complete"),
     "sound": gettext_lazy("Play a sound when an answer is ready"),
     "keys": gettext_lazy("Keyboard shortcuts"),
+    "ctrl_enter": gettext_lazy("Ctrl+Enter sends, Enter makes a new line"),
 }
 
 

@@ -81,6 +81,10 @@ class Regenerate(Strict):
     agent: Name | None = None
 
 
+class Continue(Strict):
+    model: Name = ""
+
+
 class Fork(Strict):
     message: UUID | None = None
     step: UUID | None = None
@@ -139,6 +143,17 @@ class Attachment(Schema):
     size: int
 
 
+RatingValue = Literal[1, -1]
+
+
+class Rating(Schema):
+    value: RatingValue
+    reasons: list[str]
+    comment: str
+    created_at: datetime
+    updated_at: datetime
+
+
 class Message(Schema):
     id: UUID
     conversation: UUID
@@ -148,6 +163,7 @@ class Message(Schema):
     created_at: datetime
     generation: UUID | None = None
     attachments: list[Attachment] = []
+    rating: Rating | None = None
 
 
 class Error(Schema):
@@ -164,6 +180,7 @@ class Generation(Schema):
     cursor: int
     model: str
     agent: str
+    continues: UUID | None = None
     created_at: datetime
     started_at: datetime | None
     first_delta_at: datetime | None
@@ -232,7 +249,11 @@ def as_model(model: ModelInfo) -> dict[str, str]:
     return {"name": model.name, "provider": model.provider, "description": model.description}
 
 
-def as_message(message: models.Message, generation_id: UUID | None = None) -> dict[str, Any]:
+def as_message(
+    message: models.Message,
+    generation_id: UUID | None = None,
+    rating: models.Rating | None = None,
+) -> dict[str, Any]:
     return {
         "id": message.pk,
         "conversation": message.conversation_id,
@@ -242,6 +263,7 @@ def as_message(message: models.Message, generation_id: UUID | None = None) -> di
         "created_at": message.created_at,
         "generation": generation_id,
         "attachments": [file.as_news() for file in message.files],
+        "rating": rating,
     }
 
 
@@ -251,9 +273,10 @@ def as_generation(generation: models.Generation, *, cursor: int) -> dict[str, An
         "conversation": generation.conversation_id,
         "message": generation.message_id,
         "cursor": cursor,
+        "continues": generation.continues_id,
         **{
             name: getattr(generation, name)
             for name in Generation.model_fields
-            if name not in {"id", "conversation", "message", "cursor"}
+            if name not in {"id", "conversation", "message", "cursor", "continues"}
         },
     }

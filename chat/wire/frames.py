@@ -72,6 +72,15 @@ class Regenerate(Frame):
     agent: Name | None = None
 
 
+class Continue(Frame):
+    """Go on from the answer ``message``, which broke off: beside it, beginning with its text."""
+
+    type: Literal["continue"]
+    id: Key
+    message: UUID
+    model: Name = ""
+
+
 class Follow(Frame):
     """Read a generation's events from a cursor on (exclusive; 0 = all)."""
 
@@ -124,7 +133,8 @@ class Ping(Frame):
 
 
 QueueFrame = Change | SendNow | Withdraw
-ClientFrame = Send | Regenerate | Follow | Unfollow | Stop | Change | SendNow | Withdraw | Ping
+PromptFrame = Send | Regenerate | Continue
+ClientFrame = PromptFrame | Follow | Unfollow | Stop | QueueFrame | Ping
 
 _adapter: TypeAdapter[ClientFrame] = TypeAdapter(
     Annotated[ClientFrame, Field(discriminator="type")]
@@ -151,7 +161,8 @@ def explain(errors: Any) -> str:
 
 # Parts of an error's location that name our own types, not the client's fields.
 PATH_NOISE = {
-    *("send", "regenerate", "follow", "unfollow", "stop", "change", "send_now", "withdraw", "ping"),
+    *("send", "regenerate", "continue", "follow", "unfollow", "stop"),
+    *("change", "send_now", "withdraw", "ping"),
     *("body", "payload"),
 }
 

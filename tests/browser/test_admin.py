@@ -116,3 +116,33 @@ def test_what_runs_is_followed_and_stopped(tab: Page, staff_site: Site) -> None:
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
+
+
+DRY_RUN = "/admin/chat/retentionrule/dry-run/"
+OLD = """
+from django.contrib.auth import get_user_model
+from chat.models import RetentionRule
+from tests.generations.test_retention import make_old
+ada = get_user_model().objects.get(username="ada")
+if not RetentionRule.objects.exists():
+    for n in range(12):
+        make_old(ada, f"Old looms {n}")
+    RetentionRule.objects.create(name="What nobody reads", days=30, is_on=False)
+    RetentionRule.objects.create(name="Files of a year", days=365, takes="files")
+"""
+
+
+def test_a_dry_run_can_be_read_and_confirmed_by_everybody(tab: Page, staff_site: Site) -> None:
+    staff_site.manage("shell", "-v0", "-c", OLD)
+    tab.goto(DRY_RUN)
+    expect(tab.get_by_role("heading", name="What nobody reads")).to_be_visible()
+    tab.get_by_text("Those unused for longest").first.click()
+    tab.get_by_text("Of 1 user").first.click()
+    expect(tab.get_by_role("link", name="Old looms 0")).to_be_visible()
+    expect(tab.get_by_text("It would delete nothing.")).to_be_visible()
+    assert ours(tab) == []
+    assert not is_too_wide(tab)
+    # A press alone does nothing: the browser asks for the tick.
+    tab.get_by_role("button", name="Run now").first.click()
+    assert tab.url.endswith(DRY_RUN)
+    expect(tab.get_by_label("Delete this now, for good").first).to_be_focused()

@@ -1,7 +1,9 @@
 """The composer in a real browser: the prompts that wait, and what was typed and not sent."""
 
 import re
+from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import sign_in
@@ -190,3 +192,78 @@ def test_without_a_script_what_waits_is_shown_with_its_place_and_can_be_removed(
     plain.close()
     stop(page)
     wait_for_end(page)
+
+
+@pytest.fixture
+def restored(live_site: Site) -> Iterator[None]:
+    """The tests of a module share an account: leave it as it was."""
+    yield
+    reset = "from chat.models import Preferences; Preferences.objects.update(ctrl_enter=False)"
+    live_site.manage("shell", "-c", reset)
+
+
+def prefer_ctrl_enter(page: Page) -> None:
+    page.locator("#open-preferences").click()
+    dialog = page.locator("#preferences-dialog")
+    dialog.get_by_label("Ctrl+Enter sends, Enter makes a new line").check()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+
+
+def keys_of(page: Page, label: str) -> list[str]:
+    """Return the keys that the list of shortcuts gives for something."""
+    page.locator("body").press("?")
+    row = page.locator("#shortcuts dd", has_text=re.compile(f"^{label}$"))
+    found = row.locator("xpath=preceding-sibling::dt[1]").locator("kbd").all_inner_texts()
+    page.keyboard.press("Escape")
+    return found
+
+
+@pytest.mark.usefixtures("restored")
+def test_who_prefers_it_sends_by_ctrl_enter(page: Page, live_site: Site) -> None:
+    live_site.upstream.script("words:2", LONG, "words:2")
+    field = page.get_by_label(FIELD)
+    hint = page.locator("#composer-hint")
+    expect(hint).to_have_text("Enter to send, Shift+Enter for a new line")
+    page.evaluate("document.activeElement.blur()")
+    assert keys_of(page, "send") == ["Enter"]
+    prefer_ctrl_enter(page)
+    expect(hint).to_have_text("Ctrl+Enter to send, Enter for a new line")
+    expect(field).to_have_attribute("enterkeyhint", "enter")
+    page.evaluate("document.activeElement.blur()")
+    assert keys_of(page, "send") == ["Ctrl", "Enter"]
+    assert keys_of(page, "a new line") == ["Enter"]
+    field.press_sequentially("One")
+    field.press("Enter")
+    field.press_sequentially("two")
+    expect(field).to_have_value("One\ntwo")
+    assert asked(live_site) == []
+    field.press("Control+Enter")
+    wait_for_end(page)
+    assert asked(live_site) == ["One\ntwo"]
+    page.reload()  # It is kept, and the server says the same words.
+    expect(hint).to_have_text("Ctrl+Enter to send, Enter for a new line")
+    field.fill("Three")
+    field.press("Meta+Enter")
+    wait_until_writing(page)
+    expect(hint).to_have_text("Esc to stop, Ctrl+Enter to send next")
+    stop(page)
+    wait_for_end(page)
+    assert asked(live_site) == ["One\ntwo", "Three"]
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_an_input_method_composes_is_not_sent_by_ctrl_enter(
+    page: Page, live_site: Site
+) -> None:
+    prefer_ctrl_enter(page)
+    field = page.get_by_label(FIELD)
+    field.fill("かな")
+    for composing in ({"isComposing": True}, {"keyCode": 229}):
+        event = {"key": "Enter", "ctrlKey": True, "bubbles": True, "cancelable": True} | composing
+        field.dispatch_event("keydown", event)
+    expect(field).to_have_value("かな")
+    assert asked(live_site) == []
+    field.press("Control+Enter")
+    wait_for_end(page)
+    assert asked(live_site) == ["かな"]

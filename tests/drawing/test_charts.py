@@ -4,7 +4,15 @@ from django.test import SimpleTestCase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.drawing.charts import Series, Words, draw_bars, draw_columns, draw_lines, scale
+from chat.drawing.charts import (
+    Series,
+    Words,
+    draw_bars,
+    draw_columns,
+    draw_lines,
+    draw_shares,
+    scale,
+)
 
 WORDS = Words(id="x", title="Tokens <by> day", description="Said & done")
 values = st.lists(st.floats(0, 1e12, allow_nan=False), min_size=3, max_size=3)
@@ -33,6 +41,13 @@ class ChartTests(SimpleTestCase):
             assert height >= 0
             assert top + height <= 196.2
 
+    def test_shares_fill_a_bar_and_the_first_one_is_told(self):
+        drawn = draw_shares(["tea", "none"], [Series("a", [1, 0]), Series("b", [3, 0])], WORDS)
+        bars = [(rect.get("x"), rect.get("width")) for rect in parts(drawn, "rect")]
+        assert bars == [("0%", "25%"), ("25%", "75%")]
+        texts = [text.text for text in parts(drawn, "text")]
+        assert texts == ["tea", "25 %", "none", "0 %"]
+
     def test_lines_break_where_nothing_is_known(self):
         drawn = draw_lines(list("abcd"), [Series("p50", [1, 2, None, 3])], WORDS)
         lines = [line for line in parts(drawn, "line") if "chart-line" in line.get("class")]
@@ -44,6 +59,7 @@ class ChartTests(SimpleTestCase):
             draw_columns(["d"], [Series("<m>", [5])], WORDS),
             draw_lines(["d"], [Series("<m>", [5])], WORDS),
             draw_bars(["<m>"], [5], WORDS),
+            draw_shares(["d"], [Series("<m>", [5])], WORDS),
         ):
             root = ElementTree.fromstring(drawn)
             assert root.get("role") == "img"
@@ -58,5 +74,6 @@ class ChartTests(SimpleTestCase):
             draw_columns([], [], WORDS),
             draw_lines([], [], WORDS),
             draw_bars([], [], WORDS),
+            draw_shares([], [Series("a", [])], WORDS),
         ):
             assert parts(drawn, "rect") == []

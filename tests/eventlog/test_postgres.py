@@ -13,6 +13,9 @@ SUITES = (
     "tests/eventlog/test_database.py",
     "tests/generations",
     "tests/models",
+    "tests/test_admin_retention.py",
+    "tests/test_export_user.py",
+    "tests/test_prune.py",
 )
 
 

@@ -3,13 +3,14 @@ import shlex
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
+
+from chat.management.new_file import new_file
 
 
 class Command(BaseCommand):
@@ -21,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help="Must not exist yet.")
 
     def handle(self, *, file: Path, **options: Any) -> None:
-        with _draft_of(file) as draft:
+        with new_file(file) as draft:
             if connection.vendor == "sqlite":
                 _copy_sqlite(str(connection.settings_dict["NAME"]), draft)
             elif connection.vendor == "postgresql":
@@ -29,35 +30,6 @@ class Command(BaseCommand):
             else:
                 raise CommandError(f"Use the tools of {connection.display_name}.")
         self.stdout.write(f"{file}: {file.stat().st_size} bytes")
-
-
-@contextmanager
-def _draft_of(file: Path) -> Iterator[Path]:
-    """Give a file to write beside ``file``, and put it there when it is whole and on the disk."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        if file.exists():
-            raise FileExistsError(file)
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        yield draft
-        _sync(draft)
-        os.link(draft, file)  # Unlike a rename, this overwrites nothing.
-        draft.unlink()
-        _sync(file.parent)
-    except FileExistsError as exc:
-        raise CommandError(f"{file} exists. Name a new file.") from exc
-    except OSError as exc:
-        raise CommandError(f"{file} cannot be written: {exc.strerror}.") from exc
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _copy_sqlite(name: str, draft: Path) -> None:

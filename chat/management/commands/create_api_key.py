@@ -1,8 +1,8 @@
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from chat.management.people import find_user
 from chat.models import ApiKey
 
 
@@ -19,11 +19,7 @@ class Command(BaseCommand):
             raise CommandError("--expires must be at least 1 day.")
         if len(name) > 100:
             raise CommandError("--name must have at most 100 characters.")
-        users = get_user_model()._default_manager
-        try:
-            owner = users.get_by_natural_key(username)
-        except get_user_model().DoesNotExist:
-            raise CommandError(f"There is no user {username!r}.") from None
+        owner = find_user(username)
         if not owner.is_active:
             raise CommandError(f"The user {username!r} is not active, so no key of theirs works.")
         row, key = ApiKey.objects.create_key(owner, name=name, days=expires)

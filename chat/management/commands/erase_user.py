@@ -1,10 +1,10 @@
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chat.database import close_database_threads
 from chat.management.erasure import erase
+from chat.management.people import find_user
 
 
 class Command(BaseCommand):
@@ -15,11 +15,7 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
 
     def handle(self, *, username: str, yes: bool, **options: Any) -> None:
-        users = get_user_model()._default_manager
-        try:
-            user = users.get_by_natural_key(username)
-        except get_user_model().DoesNotExist:
-            raise CommandError(f"There is no user {username!r}.") from None
+        user = find_user(username)
         if not yes and input(f"Type {username} to delete all of theirs: ") != username:
             raise CommandError("Nothing was deleted.")
         try:

@@ -3,10 +3,10 @@ from pathlib import Path
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chat.database import close_database_threads
+from chat.management.people import find_user
 from chat.views.imports import import_all
 
 
@@ -18,11 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path)
 
     def handle(self, *, username: str, file: Path, **options: Any) -> None:
-        users = get_user_model()._default_manager
-        try:
-            owner = users.get_by_natural_key(username)
-        except get_user_model().DoesNotExist:
-            raise CommandError(f"There is no user {username!r}.") from None
+        owner = find_user(username)
         items = _items_in(file)
         try:
             report = async_to_sync(import_all)(owner, items)

@@ -1,7 +1,7 @@
 // One answer while it is queued, thought about and written.
 
 import { Narrator } from "./narrator.js";
-import { announce, calm, config, copyText, duration, equipCode, fromTemplate, get, addressOf, parse } from "./page.js";
+import { calm, config, duration, equipCode, focusOn, fromTemplate, get, addressOf, parse } from "./page.js";
 import { toast } from "./toasts.js";
 import { preferences } from "./preferences.js";
 import { gettext, interpolate } from "./words.js";
@@ -23,10 +23,12 @@ export class Answer extends EventTarget {
     this.position = position;
     this.cursor = 0;
     this.length = 0; // In code points, as the terminal event counts.
+    this.kept = 0; // So much of it is that of the answer which this one goes on from.
     this.waiting = ""; // Text not yet given to the preview.
     this.narrator = new Narrator();
     this.begun = performance.now() - age;
     this.phase = position ? "queued" : "thinking";
+    this.cameLate = Boolean(generation && !position); // For how long it thought is known at the end.
     this.part = (name) => this.article.querySelector(name);
     preview.then((module) => this.#start(module));
     this.clock = setInterval(() => this.#tell(), CLOCK_MS);
@@ -85,6 +87,7 @@ export class Answer extends EventTarget {
       this.dispatchEvent(new CustomEvent("placed", { detail: data.message }));
       if (this.phase === "queued") this.#leaveQueue();
       this.phase = "thinking";
+      this.kept = data.kept ?? 0;
       this.narrator.begin();
     } else if (kind === "step") {
       if (data.name === "retry") this.phase = "retrying";
@@ -93,9 +96,8 @@ export class Answer extends EventTarget {
     } else if (kind === "reasoning") {
       this.#think(data.text);
     } else if (kind === "delta") {
-      if (this.phase !== "writing") this.#write();
       this.waiting += data.text;
-      this.narrator.take(data.text);
+      if (this.length >= this.kept) this.#write(data.text);
       for (const _ of data.text) this.length += 1;
     } else if (TERMINAL.has(kind)) {
       this.#finish(kind, data);
@@ -121,14 +123,15 @@ export class Answer extends EventTarget {
     this.part(".reasoning-text").firstChild.appendData(text);
   }
 
-  #write() {
+  #write(text) {
+    this.narrator.take(text);
+    if (this.phase === "writing") return;
     this.phase = "writing";
-    const box = this.part(".reasoning");
-    if (this.thinking) {
-      const time = duration((performance.now() - this.thinking) / 1000);
-      this.part(".reasoning-title").textContent = interpolate(gettext("Thought for %(time)s"), { time });
-      box.open = false;
-    }
+    if (!this.thinking) return;
+    const time = duration((performance.now() - this.thinking) / 1000);
+    const title = this.part(".reasoning-title");
+    if (!this.cameLate) title.textContent = interpolate(gettext("Thought for %(time)s"), { time });
+    this.part(".reasoning").open = false;
   }
 
   // Measured from the first batch on: after a reload that one brings all that was written before.
@@ -220,10 +223,7 @@ export class Answer extends EventTarget {
     this.article.replaceWith(article);
     this.article = article;
     equipCode(article);
-    if (!focused) return;
-    // What had the focus is gone with the preview; its message is the nearest to it.
-    article.tabIndex = -1;
-    article.focus({ preventScroll: true });
+    if (focused) focusOn(article);
   }
 
   #resume() {
@@ -280,21 +280,4 @@ class PlainPreview {
     }
     this.node.appendData(text);
   }
-}
-
-/** Copy what a button belongs to, and show that it worked. */
-export async function copyFrom(button) {
-  const article = button.closest("article");
-  let text;
-  if (button.dataset.action === "copy-code") {
-    text = button.closest(".code").querySelector("code").textContent;
-  } else if (article.classList.contains("user")) {
-    text = article.querySelector(".bubble").textContent;
-  } else {
-    text = await get(`${addressOf.message(article.dataset.message)}?as=text`);
-  }
-  await copyText(text);
-  button.classList.add("did");
-  announce(gettext("Copied"));
-  setTimeout(() => button.classList.remove("did"), 1500);
 }

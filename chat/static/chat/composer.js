@@ -2,6 +2,7 @@
 
 import { Drafts } from "./drafts.js";
 import { find } from "./page.js";
+import { preferences } from "./preferences.js";
 import { gettext } from "./words.js";
 
 const touch = matchMedia("(hover: none) and (pointer: coarse)");
@@ -26,9 +27,9 @@ export class Composer extends EventTarget {
     this.area.addEventListener("keydown", (event) => this.#key(event));
     document.addEventListener("keydown", (event) => this.#escape(event));
     this.hint = find("composer-hint");
-    this.sendHint = this.hint.textContent;
     if (touch.matches) this.hint.hidden = true;
-    else this.area.setAttribute("enterkeyhint", "send");
+    this.#sayKeys();
+    document.addEventListener("preferences", () => this.#sayKeys());
     this.drafts = new Drafts(this.area);
     this.#changed();
   }
@@ -56,7 +57,7 @@ export class Composer extends EventTarget {
     this.form.classList.toggle("running", running);
     this.button.setAttribute("aria-label", running ? gettext("Stop") : gettext("Send"));
     this.button.title = running ? gettext("Stop (Esc)") : gettext("Send");
-    this.hint.textContent = running ? gettext("Esc to stop, Enter to send next") : this.sendHint;
+    this.#sayKeys();
     // The browser must not ask for a text when the button stops.
     this.area.required = !running;
     this.#changed();
@@ -74,9 +75,17 @@ export class Composer extends EventTarget {
   #key(event) {
     if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
     const asked = event.ctrlKey || event.metaKey;
-    if (!asked && (event.shiftKey || event.altKey || touch.matches)) return;
+    if (!asked && (preferences.ctrl_enter || event.shiftKey || event.altKey || touch.matches)) return;
     event.preventDefault();
     this.submit();
+  }
+
+  /** Say which key sends: beside the field, and on the keyboard of the screen. */
+  #sayKeys() {
+    const byCtrl = preferences.ctrl_enter;
+    if (this.running) this.hint.textContent = byCtrl ? gettext("Esc to stop, Ctrl+Enter to send next") : gettext("Esc to stop, Enter to send next");
+    else this.hint.textContent = byCtrl ? gettext("Ctrl+Enter to send, Enter for a new line") : gettext("Enter to send, Shift+Enter for a new line");
+    this.area.setAttribute("enterkeyhint", byCtrl || touch.matches ? "enter" : "send");
   }
 
   #escape(event) {

@@ -1,5 +1,6 @@
 // Puts the parts of the chat page together and speaks the protocol of docs/protocol.md.
 
+import { prepareAgain } from "./again.js";
 import { Attachments } from "./attach.js";
 import { fieldsOf, prepareChoice } from "./choice.js";
 import { Connection } from "./connection.js";
@@ -9,7 +10,9 @@ import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
 import { Picker } from "./picker.js";
 import { Presence } from "./presence.js";
+import { prepareProvenance } from "./provenance.js";
 import { Queue } from "./queue.js";
+import { prepareRatings, readRating } from "./rating.js";
 import { prepareReach } from "./reach.js";
 import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
@@ -67,10 +70,12 @@ function send({ text, attachments = [], ...choice }) {
   ask(turn, frame);
 }
 
-function regenerate(article) {
+/** Have an answer given again, by whoever is chosen for it or for the conversation, or gone on from. */
+function again({ article, choice = find("model").value, goesOn = false }) {
   const { message } = article.dataset;
-  const turn = transcript.replaceAnswer(article);
-  ask(turn, { type: "regenerate", message, ...fieldsOf(find("model").value) });
+  const turn = transcript.replaceAnswer(article, { goesOn });
+  if (goesOn) ask(turn, { type: "continue", message });
+  else ask(turn, { type: "regenerate", message, ...fieldsOf(choice) });
 }
 
 function edit({ article, text, parent }) {
@@ -112,9 +117,9 @@ function refused(frame) {
   pending.delete(frame.id);
   const { turn, frame: asked } = entry;
   turn.answer.fail(explain(frame), () => {
-    if (asked.type === "regenerate") turn.answer.article.remove();
-    else [turn.prompt, turn.answer.article].forEach((article) => article.remove());
-    if (asked.type === "regenerate" || "parent" in asked) location.reload();
+    turn.prompt?.remove();
+    turn.answer.article.remove();
+    if (asked.type !== "send" || "parent" in asked) location.reload();
     else send({ text: asked.text, attachments: asked.attachments, ...fieldsOf(find("model").value) });
   });
   flush();
@@ -166,6 +171,7 @@ function changed(frame) {
   }
   if ("queue" in frame || "running" in frame) queue.read();
   if (frame.leaf) resync();
+  if (frame.rated) readRating(frame.rated);
   if (frame.message) setTimeout(() => catchUpWith(frame.message), LATE);
 }
 
@@ -204,7 +210,7 @@ transcript.addEventListener("follow", ({ detail }) => follow(detail));
 transcript.addEventListener("unfollow", ({ detail }) => {
   socket.send({ type: "unfollow", generation: detail.generation });
 });
-transcript.addEventListener("regenerate", ({ detail }) => regenerate(detail));
+transcript.addEventListener("again", ({ detail }) => again(detail));
 transcript.addEventListener("edit", ({ detail }) => edit(detail));
 transcript.addEventListener("stale", resync);
 transcript.addEventListener("activity", () => composer.setRunning(transcript.active.length > 0));
@@ -221,6 +227,9 @@ find("examples").addEventListener("click", (event) => {
 composer.setRunning(transcript.active.length > 0);
 new Search(sidebar);
 prepareTree(transcript);
+prepareRatings(transcript.list);
+prepareProvenance(transcript.list);
+prepareAgain(transcript);
 new Picker();
 prepareDrawer();
 prepareReach();

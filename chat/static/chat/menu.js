@@ -1,4 +1,4 @@
-// The menu of one conversation, beside the button that opened it.
+// A menu beside the button that opened it: that of one conversation, unless a subclass fills another.
 
 import { find } from "./page.js";
 import { gettext } from "./words.js";
@@ -7,10 +7,11 @@ const GAP = 4;
 
 /** Calls `act(what, id)`; with a menu open, its keys stay in it. */
 export class Menu {
-  constructor(act, describe) {
+  constructor(act, describe, { box = "conversation-menu", action = "menu" } = {}) {
     this.act = act;
     this.describe = describe; // Returns {pinned, archived} of a conversation.
-    this.box = find("conversation-menu");
+    this.action = action; // Of the buttons that open it.
+    this.box = find(box);
     document.addEventListener("pointerdown", () => this.#pressed(), { capture: true });
     document.addEventListener("click", (event) => this.#clicked(event));
     this.box.addEventListener("click", (event) => this.#chosen(event));
@@ -21,7 +22,7 @@ export class Menu {
   }
 
   #clicked(event) {
-    const button = event.target.closest("[data-action=menu]");
+    const button = event.target.closest(`[data-action=${this.action}]`);
     if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     // A press beside an open menu has closed it already: the same button does not open it again.
@@ -35,17 +36,22 @@ export class Menu {
 
   open(button) {
     this.button = button;
+    this.box.setAttribute("aria-label", this.prepare(button));
+    button.setAttribute("aria-haspopup", "menu");
+    button.setAttribute("aria-expanded", "true");
+    this.box.showPopover();
+    this.#stand(button.getBoundingClientRect());
+    (this.box.querySelector("[aria-checked=true]") ?? this.#items[0]).focus({ preventScroll: true });
+  }
+
+  /** Make it the menu of what the button belongs to, whose `id` is given to `act`. Return its name. */
+  prepare(button) {
     const row = button.closest(".conversation");
     this.id = row?.dataset.conversation ?? button.dataset.conversation;
     const { pinned, archived } = this.describe(this.id);
     this.#label("pin", pinned ? gettext("Unpin") : gettext("Pin"));
     this.#label("archive", archived ? gettext("Unarchive") : gettext("Archive"));
-    this.box.setAttribute("aria-label", button.getAttribute("aria-label"));
-    button.setAttribute("aria-haspopup", "menu");
-    button.setAttribute("aria-expanded", "true");
-    this.box.showPopover();
-    this.#stand(button.getBoundingClientRect());
-    this.#items[0].focus({ preventScroll: true });
+    return button.getAttribute("aria-label");
   }
 
   #label(name, text) {
@@ -63,7 +69,7 @@ export class Menu {
   }
 
   get #items() {
-    return [...this.box.querySelectorAll("[role=menuitem]")];
+    return [...this.box.querySelectorAll("[role^=menuitem]")];
   }
 
   #key(event) {

@@ -65,6 +65,12 @@ export function duration(seconds) {
   return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
+/** Give the focus to a message: what had it in there is gone, and this is the nearest to it. */
+export function focusOn(article) {
+  article.tabIndex = -1;
+  article.focus({ preventScroll: true });
+}
+
 let announcing;
 
 /** Tell screen readers, without moving the focus. The region is emptied again, after they took it. */

@@ -3,7 +3,7 @@
 import { announce, config, find, get, parse } from "./page.js";
 import { gettext } from "./words.js";
 
-const DEFAULTS = { announce: "end", whole: false, sound: false, keys: true };
+const DEFAULTS = { announce: "end", whole: false, sound: false, keys: true, ctrl_enter: false };
 
 export const preferences = { ...DEFAULTS, ...config.preferences };
 
@@ -42,6 +42,7 @@ export class PreferencesDialog extends EventTarget {
     section.querySelector("h2").remove();
     this.part.replaceChildren(section);
     Object.assign(preferences, JSON.parse(section.dataset.values));
+    document.dispatchEvent(new Event("preferences"));
   }
 
   async #sent(event) {

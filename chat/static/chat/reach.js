@@ -2,7 +2,7 @@
 
 import { showDrawer, isDrawerOpen, isNarrow } from "./drawer.js";
 import { announce, config, find } from "./page.js";
-import { PreferencesDialog } from "./preferences.js";
+import { preferences, PreferencesDialog } from "./preferences.js";
 import { register, Shortcuts } from "./shortcuts.js";
 import { gettext } from "./words.js";
 
@@ -12,8 +12,12 @@ export function prepareReach() {
   register("Mod+Shift+O", gettext("new chat"), () => location.assign(config.home));
   register("Mod+K", gettext("search the conversations"));
   register("Shift+Escape", gettext("go to the message field"), () => find("prompt").focus());
-  register("Enter", gettext("send"));
-  register("Shift+Enter", gettext("a new line"));
+  const byEnter = () => !preferences.ctrl_enter;
+  const byCtrlEnter = () => preferences.ctrl_enter;
+  register("Enter", gettext("send"), null, byEnter);
+  register("Shift+Enter", gettext("a new line"), null, byEnter);
+  register("Mod+Enter", gettext("send"), null, byCtrlEnter);
+  register("Enter", gettext("a new line"), null, byCtrlEnter);
   register("Escape", gettext("stop the answer"));
   register("Mod+Shift+C", gettext("copy the last answer"), () => press(".assistant [data-action=copy]"));
   register("Mod+Shift+X", gettext("copy the last block of code"), () => press("[data-action=copy-code]"));

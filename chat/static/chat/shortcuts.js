@@ -11,12 +11,12 @@ const known = [];
 
 /**
  * Add a shortcut. `keys` is like "Mod+Shift+O", where Mod is Ctrl, or ⌘ on a Mac; `label` says what
- * it does. Without `act` it is only listed: another module hears it.
+ * it does. Without `act` it is only listed: another module hears it. It is listed while `holds`.
  */
-export function register(keys, label, act = null) {
+export function register(keys, label, act = null, holds = () => true) {
   const parts = keys.split("+");
   const key = parts.pop();
-  known.push({ key, parts, label, act });
+  known.push({ key, parts, label, act, holds });
 }
 
 export class Shortcuts {
@@ -31,7 +31,7 @@ export class Shortcuts {
   }
 
   open() {
-    const rows = known.flatMap((shortcut) => {
+    const rows = known.filter((each) => each.holds()).flatMap((shortcut) => {
       const keys = document.createElement("dt");
       keys.append(...namesOf(shortcut));
       const label = document.createElement("dd");

@@ -1,14 +1,16 @@
 // The messages of the open conversation and the answers being written among them.
 
-import { Answer, copyFrom } from "./answer.js";
-import { addressOf, announce, around, equipCode, find, fromTemplate, get, parse } from "./page.js";
+import { Answer } from "./answer.js";
+import { copyFrom } from "./copy.js";
+import { addressOf, announce, around, equipCode, find, focusOn, fromTemplate, get, parse } from "./page.js";
+import { takeRating } from "./rating.js";
 import { Scroll } from "./scroll.js";
 import { takePager } from "./tree.js";
 import { gettext } from "./words.js";
 
 const AGAIN = 2000;
 
-/** Events: "activity", "stale" (to be read again), "follow" and "unfollow" (detail: an Answer), "regenerate" (detail: an article). */
+/** Events: "activity", "stale" (to be read again), "follow" and "unfollow" (detail: an Answer), and those of tree.js and again.js. */
 export class Transcript extends EventTarget {
   constructor() {
     super();
@@ -50,12 +52,16 @@ export class Transcript extends EventTarget {
     return { prompt, answer };
   }
 
-  /** Show a new answer in the place of an earlier one and of all that followed it. */
-  replaceAnswer(article) {
+  /** Show a new answer in the place of an earlier one, which it may go on from, and of all that followed it. */
+  replaceAnswer(article, { goesOn = false } = {}) {
+    const focused = article.contains(document.activeElement);
     while (article.nextElementSibling) article.nextElementSibling.remove();
     const answer = this.#emptyAnswer();
+    if (goesOn) answer.part(".answer").append(...article.querySelector(".answer").childNodes);
     article.replaceWith(answer.article);
-    this.scroll.showPrompt(answer.article.previousElementSibling ?? answer.article);
+    if (focused) focusOn(answer.article);
+    if (goesOn) this.scroll.toEnd(true);
+    else this.scroll.showPrompt(answer.article.previousElementSibling ?? answer.article);
     return { prompt: null, answer };
   }
 
@@ -169,6 +175,7 @@ export class Transcript extends EventTarget {
     }
     if (before.get(ours.dataset.message) !== ours) return ours;
     takePager(ours, theirs);
+    takeRating(ours, theirs);
     const bubble = ours.querySelector(".bubble");
     if (bubble) takePrompt(bubble, theirs);
     const same = ours.dataset.status === theirs.dataset.status && !ours.dataset.unsettled;
@@ -251,14 +258,8 @@ export class Transcript extends EventTarget {
   }
 
   #clicked(event) {
-    const button = event.target.closest("button[data-action]");
-    if (!button) return;
-    if (button.dataset.action === "regenerate") {
-      const article = button.closest("article");
-      this.dispatchEvent(new CustomEvent("regenerate", { detail: article }));
-    } else if (button.dataset.action.startsWith("copy")) {
-      copyFrom(button).catch(() => announce(gettext("It could not be copied.")));
-    }
+    const button = event.target.closest("button[data-action^=copy]");
+    if (button) copyFrom(button).catch(() => announce(gettext("It could not be copied.")));
   }
 }
 

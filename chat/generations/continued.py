@@ -1,0 +1,96 @@
+"""
+Answers that go on from one that broke off.
+
+Such an answer stands beside the other, which stays as it is, and begins with its
+text: in the log right behind the first event, in the message from the start on. To
+everything that counts (tokens, the first of them, usage, whether readers have
+seen anything) only what comes after that is the answer's own.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from chat.conf import chat_settings
+from chat.errors import NotContinuable, StorageFailed
+from chat.eventlog import BaseEventLog
+from chat.events import Event, EventKind
+from chat.generations.attachments import IMAGE_CHARS
+from chat.generations.end import text_of
+from chat.models import Generation, Message
+from chat.text import images_of, split_text
+
+if TYPE_CHECKING:
+    from chat.generations.turns import Run
+
+INSTRUCTION = (
+    "Your answer above broke off. Go on exactly where it ended: write only what comes next, even in"
+    " the middle of a sentence or a word. Repeat nothing of it, and say nothing about this."
+)
+WHOLE = "This answer is whole: there is nothing to go on from. Have it answer again for another."
+# Four characters a token, as everywhere; and what is said around the texts.
+CHARS_PER_TOKEN = 4
+AROUND_CHARS = 4 * len(INSTRUCTION)
+
+
+def find_cut(answer_id: UUID) -> Generation:
+    """Return the generation of an answer that broke off, with its text. Raise NotContinuable."""
+    rows = Generation.objects.select_related("message")
+    generation = rows.filter(message_id=answer_id).first()
+    if generation is None:  # It was imported, or is a copy.
+        raise NotContinuable(WHOLE)
+    if not generation.is_terminal:
+        raise NotContinuable("This answer is still being written. Wait, or stop it first.")
+    if generation.agent:
+        raise NotContinuable("An agent's answer cannot be continued. Have it answer again.")
+    if not generation.message.text:
+        raise NotContinuable("There is no text to go on from. Have it answer again.")
+    if not generation.is_cut:
+        raise NotContinuable(WHOLE)
+    return generation
+
+
+def answer_before(generation: Generation) -> Message | None:
+    """Return the answer that a generation goes on from."""
+    if generation.continues_id is None:
+        return None
+    return Message.objects.get(generation=generation.continues_id)
+
+
+def told(
+    history: Sequence[tuple[str, str]], prompt: str, kept: str, *, system: str | None
+) -> tuple[list[tuple[str, str]], str]:
+    """
+    Return the history and the prompt that have a model go on from an answer.
+
+    Of one that does not fit beside what was asked, only the end is told.
+    """
+    settings = chat_settings()
+    asked = len(prompt) + IMAGE_CHARS * len(images_of(prompt))
+    said = len(settings.system_prompt if system is None else system)
+    room = CHARS_PER_TOKEN * settings.context_tokens - asked - said - AROUND_CHARS
+    end = kept[-max(room, AROUND_CHARS) :]
+    turn = [(str(Message.Role.USER), prompt), (str(Message.Role.ASSISTANT), end)]
+    return [*history, *turn], INSTRUCTION
+
+
+def beginning(run: "Run", events: Sequence[Event]) -> Iterator[tuple[EventKind, dict[str, Any]]]:
+    """Yield what the log of a run begins with and does not have yet."""
+    if not events:
+        yield EventKind.STARTED, run.started
+    shown = len(text_of(events, EventKind.DELTA))
+    for part in split_text(run.kept[shown:]):
+        yield EventKind.DELTA, {"text": part}
+
+
+async def settled(log: BaseEventLog, run: "Run") -> list[Event]:
+    """Return all events of a run that is to end, what it has kept among them. See the log's."""
+    events = await log.settled(run.generation_id)
+    if not run.kept:
+        return events
+    try:
+        for kind, data in beginning(run, events):
+            await log.append(run.generation_id, kind, **data)
+    except StorageFailed:
+        pass  # Then the text is what could be stored, here as in any other answer.
+    return await log.settled(run.generation_id)
