@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from chat.models import search
+from chat.models.search import Unindexed, Words
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -47,11 +47,13 @@ class KeptQuerySet(models.QuerySet[K]):
 
     def sought_by(self, user: "Viewer", text: str) -> Self:
         """Return what a user owns, as `owned_by` does, and finds by a text, as `search` does."""
-        if not user.is_authenticated or not search.Words.of(text).are_few():
-            return self.owned_by(user).search(text)
+        words = Words.of(text)
+        few = user.is_authenticated and words.are_few()
+        if not few or words.conversations is None:
+            return self.owned_by(user)._having(words, few=few)
         # The few that are found lead to their owner, not all that is owned to what is found.
-        owner = search.Unindexed("owner_id")
-        return self.alive().alias(whose=owner).filter(whose=user.pk).search(text)
+        owner = Unindexed("owner_id")
+        return self.alive().alias(whose=owner).filter(whose=user.pk)._having(words)
 
     def alive(self) -> Self:
         """Neither deleted, nor temporary and over."""
@@ -135,19 +137,24 @@ class KeptQuerySet(models.QuerySet[K]):
         A word is found by its beginning, whatever its case. The index is that of
         the database: see `chat.models.search_index`. Any text may come.
         """
+        return self._having(Words.of(text))
+
+    def _having(self, words: Words, *, few: bool = True) -> Self:
         from chat.models.chats import Message
 
-        words = search.Words.of(text)
         if not words.typed:
             return self
         if words.conversations is not None:
             return self.filter(pk__in=words.conversations)
-        titled = self.model._default_manager.order_by().filter(words.in_titles()).values("pk")
+        titled = words.in_titles()
         if not words.any:
-            return self.filter(pk__in=titled)
+            return self.filter(titled)
         written = Message.objects.order_by().matching(words).values("conversation_id")
+        if not few:
+            return self.filter(titled | Q(pk__in=written))
         # One list of both: what is in either of two would be looked for in all there is.
-        return self.filter(pk__in=titled.union(written))
+        rows = self.model._default_manager.order_by().filter(titled).values("pk")
+        return self.filter(pk__in=rows.union(written))
 
 
 class KeptConversation(models.Model):

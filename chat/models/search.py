@@ -28,6 +28,10 @@ UNSPACED = re.compile(
 )
 _HITS = f"SELECT rowid FROM {INDEX} WHERE {INDEX} MATCH %s"  # noqa: S608
 _FOUND = f"SELECT {{column}} FROM {ENTRIES} WHERE id IN ({_HITS})"  # noqa: S608
+_POSTGRES_HITS = " UNION ALL ".join(
+    f"SELECT 1 FROM {table} WHERE {VECTOR.format(text=column)} @@ to_tsquery('simple', %s)"  # noqa: S608
+    for table, column in (("chat_message", "text"), ("chat_conversation", "title"))
+)
 FEW = 1000  # Hits that are rather read and put in order than looked for among all there is.
 
 
@@ -77,13 +81,16 @@ class Words:
         """
         Return whether it is cheaper to begin with what is found than with what is newest.
 
-        PostgreSQL knows by itself; SQLite knows nothing of how much it has, so it is asked.
+        Neither database knows how much it will find before it has looked.
         """
-        if self.conversations is None:
+        if self.anywhere or not self.begun:
             return False
+        is_postgresql = connection.vendor == "postgresql"
+        hits = _POSTGRES_HITS if is_postgresql else _HITS
+        params = [self._as_tsquery] * 2 if is_postgresql else [self._as_match]
         with connection.cursor() as cursor:
-            counted = f"SELECT COUNT(*) FROM ({_HITS} LIMIT {FEW + 1})"  # noqa: S608
-            cursor.execute(counted, [self._as_match])
+            counted = f"SELECT COUNT(*) FROM ({hits} LIMIT {FEW + 1}) AS hits"  # noqa: S608
+            cursor.execute(counted, params)
             return bool(cursor.fetchone()[0] <= FEW)
 
     def _begun_in(self, column: str, conversations: Collection[UUID] | None = None) -> Q:

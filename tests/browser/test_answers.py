@@ -222,7 +222,7 @@ def test_the_row_of_actions_stands_in_one_line(page: Page, live_site: Site, widt
         "(parts) => parts.map((part) => Math.round(part.getBoundingClientRect().top"
         " + part.getBoundingClientRect().height / 2))"
     )
-    assert len(tops) == 5
+    assert len(tops) == 7
     assert max(tops) - min(tops) <= 1
     sizes = page.locator(".assistant .actions button").evaluate_all(
         "(parts) => parts.map((part) => part.getBoundingClientRect())"

@@ -16,6 +16,11 @@ SUITES = (
     "tests/test_admin_retention.py",
     "tests/test_export_user.py",
     "tests/test_prune.py",
+    "tests/views/test_attachments.py",
+    "tests/views/test_growth.py",
+    "tests/views/test_kept.py",
+    "tests/views/test_parameters.py",
+    "tests/views/test_tree.py",
 )
 
 

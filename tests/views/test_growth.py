@@ -19,7 +19,7 @@ CHATS = 2000
 LIST = 1
 SIDEBAR = 3  # The pinned ones, the others, and the tags.
 # With what stands around the words; SQLite is asked before whether that is much.
-SEARCH = 3 if connection.vendor == "sqlite" else 2
+SEARCH = 3
 
 
 class GrowthTests(TestCase):

@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import httpx
+from django.db import transaction
 from django.urls import reverse
 
 from chat.generations import turns
@@ -35,7 +36,8 @@ class ParameterTests(KeptTestCase):
             user=self.ada, key=str(uuid4()), default_model="demo", text="Why?",
             conversation_id=conversation.pk, **fields,
         )  # fmt: skip
-        return turns.load_run(accept(ask).generation)
+        with transaction.atomic():
+            return turns.load_run(accept(ask).generation)
 
     def test_a_form_sets_them_and_shows_them_again(self):
         conversation = self.add()

@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from chat.generations import turns
@@ -72,7 +72,8 @@ class ShownBranchTests(TreeTestCase):
             user=self.ada, key="k", default_model="demo", text="Go on",
             conversation_id=self.conversation.pk,
         )  # fmt: skip
-        accepted = accept(ask)
+        with transaction.atomic():
+            accepted = accept(ask)
         assert accepted.prompt.parent_id == self.below.pk
         self.conversation.refresh_from_db()
         assert self.conversation.leaf_id is None

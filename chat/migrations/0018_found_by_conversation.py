@@ -11,7 +11,7 @@ def create_search_index(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0014_parameters'),
+        ('chat', '0017_continues'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
