@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from chat.access import check_model
 from chat.conf import MAX_IDEMPOTENCY_KEY, chat_settings
 from chat.errors import (
     BadRequest,
@@ -95,8 +96,8 @@ def accept(ask: Ask) -> Accepted:
     A unit for `in_transaction()`, to be tried again on IntegrityError: the same
     key was committed a moment ago, and will be found.
     Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong,
-    IdempotencyConflict, QueueFull, RateLimited, BudgetSpent or ImagesNotSupported; nothing
-    is saved then.
+    IdempotencyConflict, QueueFull, RateLimited, UnknownModel, BudgetSpent or
+    ImagesNotSupported; nothing is saved then.
     """
     _check_form(ask)
     now = timezone.now()
@@ -111,6 +112,7 @@ def accept(ask: Ask) -> Accepted:
     active = 0 if is_new_conversation else len(active_in(conversation.pk))
     check_room(active, found.running)
     model = ask.model or conversation.model or ask.default_model
+    check_model(ask.user.pk, model)
     budgets.check(ask.user.pk, model)
     if ask.attachments:
         attachments.check_attachments(ask.user, ask.attachments, model)

@@ -14,6 +14,7 @@ from chat.models.chats import (
 )
 from chat.models.logs import StoredEvent, Timing, Worker
 from chat.models.preferences import Preferences
+from chat.models.served import ServedModel, ServedModelQuerySet
 from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
 from chat.models.usage import Spending, Usage
@@ -34,6 +35,8 @@ __all__ = [
     "MessageQuerySet",
     "Preferences",
     "Price",
+    "ServedModel",
+    "ServedModelQuerySet",
     "Share",
     "ShareQuerySet",
     "Spending",
