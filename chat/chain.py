@@ -37,8 +37,7 @@ async def stream_answer(
 
     ``history`` holds (role, text), oldest first, without the prompt; its oldest
     turns are left out when all would not fit what the model can read; texts may be
-    Illustrated. ``options`` go
-    to the model, as it would be called with them. Raise
+    Illustrated. ``options`` go to the model, as it would be called with them. Raise
     UnknownModel before the first piece, and a ModelError for whatever the model
     does, after all the text that came before it. Closing the generator, or
     cancelling the task that reads it, closes the connection to the model.

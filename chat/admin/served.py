@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -62,7 +62,7 @@ class ServedModelForm(ModelForm):
         return self.instance.has_key and bool(moved)
 
     def _post_clean(self) -> None:
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]
         key = self.cleaned_data.get("new_key", "")
         if key or self.cleaned_data.get("remove_key"):
             try:
@@ -110,10 +110,10 @@ class ServedModelAdmin(ChatAdmin[ServedModel]):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.test_view)
-        own = path("<path:object_id>/test/", view, name="chat_servedmodel_test")
+        own = path("<int:object_id>/test/", view, name="chat_servedmodel_test")
         return [own, *super().get_urls()]
 
-    def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def test_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Test one model, asked for on its own page."""
         row = get_object_or_404(ServedModel, pk=object_id)
         if request.method != "POST" or not self.has_change_permission(request, row):
@@ -139,38 +139,38 @@ class ServedModelAdmin(ChatAdmin[ServedModel]):
         for row in rows:
             row.sealed_key = reseal(row.sealed_key)
             row.save(update_fields=["sealed_key"])
-            self.log_change(request, row, _now("Encrypted anew."))
-        text = _now("Keys that are encrypted anew: %(count)d")
+            self.log_change(request, row, gettext("Encrypted anew."))
+        text = gettext("Keys that are encrypted anew: %(count)d")
         self.message_user(request, text % {"count": len(rows)}, messages.SUCCESS)
 
     @admin.display(description=_("address"), ordering="base_url")
     def where(self, row: ServedModel) -> str:
-        return row.base_url or _now("the site's")
+        return row.base_url or gettext("the site's")
 
     @admin.display(description=_("for"))
     def whom(self, row: ServedModel) -> str:
-        return ", ".join(str(group) for group in row.groups.all()) or _now("Everybody")
+        return ", ".join(str(group) for group in row.groups.all()) or gettext("Everybody")
 
     @admin.display(description=_("key"))
     def key_state(self, row: ServedModel) -> str:
         if not row.has_key:
-            return _now("None is set.")
+            return gettext("None is set.")
         if row.has_readable_key:
-            return _now("One is set.")
-        return _now("One is set and cannot be read: SECRET_KEY has changed. Enter it again.")
+            return gettext("One is set.")
+        return gettext("One is set and cannot be read: SECRET_KEY has changed. Enter it again.")
 
     @admin.display(description=_("price"))
     def price_state(self, row: Any) -> str:
         if row.has_price:
-            return _now("Set")
-        return _now("That of any other model") if row.has_common_price else _now("Not set")
+            return gettext("Set")
+        return gettext("That of any other model") if row.has_common_price else gettext("Not set")
 
 
 def said_of(trial: Trial) -> str:
     """Return what staff are told of a test."""
     if trial.error is None:
-        text = _now("%(model)s answered after %(seconds)s s: %(words)s")
+        text = gettext("%(model)s answered after %(seconds)s s: %(words)s")
         facts = {"seconds": f"{trial.seconds:.2f}", "words": trial.words}
         return text % ({"model": trial.row.name} | facts)
     told = {"model": trial.row.name, "error": tell(trial.error.as_dict())}
-    return _now("%(model)s does not answer: %(error)s") % told
+    return gettext("%(model)s does not answer: %(error)s") % told
