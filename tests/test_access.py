@@ -94,20 +94,21 @@ def test_an_answer_is_asked_with_its_own_key_and_parameters(site, people):
     assert (entry["model"], entry["body"]["temperature"]) == ("words:3", 0.25)
 
 
+def at_every_door(client, name):
+    turn = {"role": "user", "content": "Hello"}
+    part = {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}
+    asked = {"id": f"c{uuid4().hex[:15]}", "model": name, "trigger": "submit-message"}
+    return [
+        ask(client, model=name),
+        api(client, "POST", "/conversations/", {"model": name}),
+        client.post("/v1/chat/completions", json={"model": name, "messages": [turn]}),
+        client.post("/api/chat", json=asked | {"messages": [part]}),
+    ]
+
+
 def test_a_strangers_model_is_an_unknown_one_at_every_door(site, people):
     bob = people["bob"]
-    refusals = []
-    for name in ("fast", "fost"):
-        refusals.append([
-            ask(bob, model=name),
-            api(bob, "POST", "/conversations/", {"model": name}),
-            bob.post("/v1/chat/completions", json={
-                "model": name, "messages": [{"role": "user", "content": "Hello"}]}),
-            bob.post("/api/chat", json={
-                "id": f"c{uuid4().hex[:15]}", "model": name, "trigger": "submit-message",
-                "messages": [{"id": "m1", "role": "user",
-                              "parts": [{"type": "text", "text": "Hello"}]}]}),
-        ])  # fmt: skip
+    refusals = [at_every_door(bob, name) for name in ("fast", "fost")]
     for theirs, unknown in zip(*refusals, strict=True):
         assert theirs.status_code == unknown.status_code == 404, theirs.text
         assert theirs.text.replace("fast", "fost") == unknown.text
@@ -126,7 +127,7 @@ def test_a_strangers_model_is_unknown_over_the_socket_and_again(site, people):
         socket.send(json.dumps(frame))
         while (told := json.loads(socket.recv(timeout=10)))["type"] != "error":
             pass
-    assert told["error"]["code"] == "unknown_model"
+    assert told["code"] == "unknown_model"
 
 
 def test_who_may_not_use_the_default_gets_another(people):
@@ -142,7 +143,9 @@ def test_what_waits_for_a_model_that_is_turned_off_fails_and_is_kept(site, peopl
     path = f"/conversations/{chat}/messages/"
     first = api(ada, "POST", path, {"text": "One", "model": "openai:echo"}).json()["generation"]
     second = api(ada, "POST", path, {"text": "Two", "model": "fast"}).json()["generation"]
-    turn = "from chat.models import ServedModel as M; M.objects.filter(name='fast').update(is_on={})"
+    turn = (
+        "from chat.models import ServedModel as M; M.objects.filter(name='fast').update(is_on={})"
+    )
     site.manage("shell", "-c", turn.format(False))
     try:
         time.sleep(6)

@@ -169,8 +169,8 @@ class ServedModelAdmin(ChatAdmin[ServedModel]):
 def said_of(trial: Trial) -> str:
     """Return what staff are told of a test."""
     if trial.error is None:
-        text = gettext("%(model)s answered after %(seconds)s s: %(words)s")
+        text = gettext("“%(model)s” answered after %(seconds)s s: %(words)s")
         facts = {"seconds": f"{trial.seconds:.2f}", "words": trial.words}
         return text % ({"model": trial.row.name} | facts)
     told = {"model": trial.row.name, "error": tell(trial.error.as_dict())}
-    return gettext("%(model)s does not answer: %(error)s") % told
+    return gettext("“%(model)s” does not answer: %(error)s") % told
