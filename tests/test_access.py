@@ -123,7 +123,7 @@ def test_a_strangers_model_is_unknown_over_the_socket_and_again(site, people):
     assert (again.status_code, again.json()["error"]["code"]) == (404, "unknown_model")
     headers = {"Authorization": people["bob"].headers["Authorization"]}
     with connect(f"{site.ws_url}/ws/chat/", additional_headers=headers) as socket:
-        frame = {"type": "send", "id": "1", "key": uuid4().hex, "text": "Hello", "model": "fast"}
+        frame = {"type": "send", "id": uuid4().hex, "text": "Hello", "model": "fast"}
         socket.send(json.dumps(frame))
         while (told := json.loads(socket.recv(timeout=10)))["type"] != "error":
             pass
