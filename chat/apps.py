@@ -9,4 +9,4 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks and signal receivers: no database, no network, no model library."""
-        from chat import checks, project_checks, signals  # noqa: F401
+        from chat import checks, model_checks, project_checks, signals  # noqa: F401

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from chat.conf import chat_settings
 from chat.errors import ModelError, UpstreamError
+from chat.llm import served
 from chat.llm.pieces import Piece as Piece  # Part of what this module offers.
 from chat.llm.registry import get_chat_model, warm_up
 from chat.text import images_of
@@ -35,9 +36,8 @@ async def stream_answer(
     Ask the model and yield its answer as it arrives.
 
     ``history`` holds (role, text), oldest first, without the prompt; its oldest
-    turns are left out when all would not fit ``CONTEXT_TOKENS``; texts may be
-    Illustrated. ``options`` go
-    to the model, as it would be called with them. Raise
+    turns are left out when all would not fit what the model can read; texts may be
+    Illustrated. ``options`` go to the model, as it would be called with them. Raise
     UnknownModel before the first piece, and a ModelError for whatever the model
     does, after all the text that came before it. Closing the generator, or
     cancelling the task that reads it, closes the connection to the model.
@@ -49,7 +49,8 @@ async def stream_answer(
     asked = llm.bind(**options) if options else llm
     parser = PieceParser()
     chain = _template(with_system=bool(system)) | asked | parser
-    kept = within_context(system=system, history=history, prompt=prompt)
+    size = served.context_of(model)
+    kept = within_context(system=system, history=history, prompt=prompt, tokens=size)
     asked_last = messages_from([("user", prompt)])
     variables = {"system": system, "history": messages_from(kept), "prompt": asked_last}
     stream = _stream(chain, variables)
@@ -100,10 +101,14 @@ async def _only(value: Any) -> AsyncIterator[Any]:
 
 
 def within_context(
-    *, system: str, history: Sequence[tuple[str, str]], prompt: str
+    *, system: str, history: Sequence[tuple[str, str]], prompt: str, tokens: int | None = None
 ) -> Sequence[tuple[str, str]]:
-    """Return the newest whole turns that fit ``CONTEXT_TOKENS`` beside the prompt, by estimate."""
-    left = chat_settings().context_tokens - _tokens(system) - _tokens(prompt)
+    """
+    Return the newest whole turns that fit so many tokens beside the prompt, by estimate.
+
+    If it is not said how many, then ``CONTEXT_TOKENS``.
+    """
+    left = (tokens or chat_settings().context_tokens) - _tokens(system) - _tokens(prompt)
     start = len(history)
     for index in range(len(history) - 1, -1, -1):
         role, text = history[index]

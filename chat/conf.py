@@ -24,6 +24,7 @@ class ChatSettings:
 
     model: str = ""
     models: Mapping[str, Any] = field(default_factory=dict)
+    models_listed_only: bool = False
     agents: Mapping[str, Any] = field(default_factory=dict)
     titles: bool = True
     title_model: str = ""

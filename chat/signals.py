@@ -6,15 +6,23 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth.models import Group
 from django.contrib.auth.signals import user_logged_out
 from django.db import connections, transaction
-from django.db.models.signals import post_delete, post_migrate, post_save, pre_delete
+from django.db.models.signals import (
+    m2m_changed,
+    post_delete,
+    post_migrate,
+    post_save,
+    pre_delete,
+)
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from chat import access
 from chat.bus import bus
 from chat.generations.watch import STOP_TOPIC
-from chat.models import ApiKey, Generation, search_index
+from chat.models import ApiKey, Generation, ServedModel, search_index
 from chat.readers import recheck, revoke
 
 if TYPE_CHECKING:
@@ -61,6 +69,34 @@ def recheck_user(
     if update_fields == frozenset({"last_login"}):
         return  # Who signs in anew ends nothing.
     transaction.on_commit(partial(recheck, instance.pk))
+
+
+@receiver(pre_delete, sender=Group)
+def limit_models_of_deleted_group(*, instance: Group, **kwargs: Any) -> None:
+    """Models of a group alone are off when it goes, not everybody's."""
+    ServedModel.objects.leave_group(instance)
+
+
+@receiver([post_save, post_delete], sender=ServedModel)
+def tell_of_changed_model(**kwargs: Any) -> None:
+    """Let every process know of it, once that is committed."""
+    access.forget()
+    transaction.on_commit(access.changed)
+
+
+@receiver(m2m_changed, sender=ServedModel.groups.through)
+def tell_of_changed_groups(*, action: str, **kwargs: Any) -> None:
+    """The same for who may use a model."""
+    if action.startswith("post_"):
+        tell_of_changed_model()
+
+
+@receiver(m2m_changed)
+def tell_of_changed_members(*, sender: Any, action: str, **kwargs: Any) -> None:
+    """And for who is in a group. Whichever user model there is, its groups are one relation."""
+    groups = getattr(get_user_model(), "groups", None)
+    if action.startswith("post_") and groups is not None and sender is groups.through:
+        tell_of_changed_model()
 
 
 @receiver(pre_delete, sender=Generation)

@@ -12,11 +12,12 @@ from tests.clients.node import Node, NotInstalled, install
 @pytest.fixture(autouse=True)
 def new_process() -> None:
     """Each test has an event loop of its own, and what belongs to the process with it."""
-    from chat import generations
+    from chat import access, generations
     from chat.bus import bus
     from chat.eventlog import event_log
 
     generations._watchers.clear()
+    access.reset()
     generations.engine.cache_clear()
     event_log.cache_clear()
     bus.cache_clear()

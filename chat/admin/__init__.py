@@ -8,6 +8,7 @@ from chat.admin import (
     keys,
     ratings,
     retention,
+    served,
     shares,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "keys",
     "ratings",
     "retention",
+    "served",
     "shares",
 ]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
+from chat.access import check_choice, default_for
 from chat.agents.registry import check_agent_name
 from chat.background import spawn
 from chat.bus import bus
@@ -24,7 +25,6 @@ from chat.generations.engine import engine
 from chat.generations.notify import notify, notify_conversation
 from chat.generations.told import Turn
 from chat.generations.watch import STOP_TOPIC, Watcher, is_alone
-from chat.llm.registry import check_model_name, default_model
 from chat.models import Generation
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def start_generation(
         user=user,
         key=key,
         worker=engine().worker,
-        default_model=await default_model(),
+        default_model=await default_for(user),
         model=model,
         agent=agent,
         text=text,
@@ -111,7 +111,7 @@ async def regenerate(
     Anew, or so that the new one ``continues`` it: with its text, and by its model unless another
     is named. Raise NotContinuable if it did not break off. See start_generation().
     """
-    default = await default_model()
+    default = await default_for(user)
     ask = Ask(
         user=user,
         key=key,
@@ -183,8 +183,7 @@ async def shutdown() -> None:
 
 async def _start(ask: Ask) -> Accepted:
     refuse_when_draining()
-    if ask.model:
-        check_model_name(ask.model)
+    await check_choice(ask.user, ask.model)
     if ask.agent:
         check_agent_name(ask.agent)
     # Detached: a client that leaves between commit and start must not leave

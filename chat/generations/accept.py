@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from chat.access import check_model
 from chat.conf import MAX_IDEMPOTENCY_KEY, chat_settings
 from chat.errors import (
     BadRequest,
@@ -98,8 +99,8 @@ def accept(ask: Ask) -> Accepted:
     A unit for `in_transaction()`, to be tried again on IntegrityError: the same
     key was committed a moment ago, and will be found.
     Raise NotFound for ids that are not the user's, BadRequest, PromptTooLong, NotContinuable,
-    IdempotencyConflict, QueueFull, RateLimited, BudgetSpent or ImagesNotSupported; nothing
-    is saved then.
+    IdempotencyConflict, QueueFull, RateLimited, UnknownModel, BudgetSpent or
+    ImagesNotSupported; nothing is saved then.
     """
     _check_form(ask)
     limit = chat_settings().messages_per_minute
@@ -114,6 +115,7 @@ def accept(ask: Ask) -> Accepted:
     check_room(active, found.running)
     cut = continued.find_cut(ask.answer_id) if ask.answer_id and ask.continues else None
     model = ask.model or (cut.model if cut else conversation.model) or ask.default_model
+    check_model(ask.user.pk, model)
     budgets.check(ask.user.pk, model)
     if ask.attachments:
         attachments.check_attachments(ask.user, ask.attachments, model)

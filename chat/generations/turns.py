@@ -13,7 +13,6 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from chat.conf import chat_settings
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
 from chat.generations import continued, lookups, provenance, steps, timing, usage
@@ -21,6 +20,7 @@ from chat.generations.end import End
 from chat.generations.history import history_before, split_system
 from chat.generations.parameters import merged
 from chat.generations.workers import worker_id
+from chat.llm import served
 from chat.llm.vision import takes_images
 from chat.models import Generation, Message
 
@@ -65,7 +65,7 @@ def load_run(generation: Generation) -> Run:
     # Four characters a token is generous for prose; the chain trims to the model's exact bound.
     *history, (_, prompt) = history_before(
         generation.message,
-        limit_chars=4 * chat_settings().context_tokens,
+        limit_chars=4 * served.context_of(generation.model),
         images=takes_images(generation.model),
     )
     system, history = split_system(history)
@@ -84,7 +84,9 @@ def load_run(generation: Generation) -> Run:
         history=history,
         prompt=prompt,
         system=system,
-        options=merged(conversation.parameters, generation.options),
+        options=merged(
+            served.options_of(generation.model), conversation.parameters, generation.options
+        ),
         agent=generation.agent,
         is_untitled=conversation.title_is_first_words,
         first_sequence=steps.first_sequence(generation) if generation.agent else 0,

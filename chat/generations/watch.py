@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from chat import access
 from chat.background import spawn
 from chat.bus import bus
 from chat.database import in_database, in_transaction
@@ -50,6 +51,7 @@ class Watcher:
 
     async def start(self) -> int:
         """Take over what is known to be left, and begin to watch. Return how many that were."""
+        await access.refresh()  # Which models there are, before any is asked.
         taken = 0
         if is_alone():
             sight = await in_database(workers.look, beat=False)
@@ -58,6 +60,7 @@ class Watcher:
             await self._start_waiting(sight.waiting)
         else:
             await self._look()
+        access.hear()
         keep = (self._keep_looking, self._keep_stopping, self._keep_purging)
         self._tasks = [spawn(each()) for each in keep]
         self._unsubscribe = bus().subscribe(STOP_TOPIC, _hear_stop)
@@ -79,6 +82,7 @@ class Watcher:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
+                await access.refresh(life=access.EARLY_SECONDS)
                 await self._look()
             except ChatError:
                 continue  # Said by the database; the next look will tell.

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from chat.access import ask_for
 from chat.agents.run import stream_agent
 from chat.chain import Piece, stream_answer
 from chat.conf import chat_settings
@@ -58,6 +59,7 @@ class Writer:
             self._marks.note(len(run.kept))  # There from the start: it was not waited for.
         try:
             async with asyncio.timeout(settings.max_generation_seconds):
+                await ask_for(run.owner_id)
                 self._guard = await guard(run)
                 async with aclosing(self._answer(settings.system_prompt)) as pieces:
                     async for piece in pieces:

@@ -4,6 +4,7 @@ import openai
 
 from chat.conf import chat_settings
 from chat.errors import UpstreamRejected
+from chat.llm import served
 from chat.llm.clients import shared_client
 from chat.llm.failures import from_exception
 from chat.llm.openai_compatible import TRANSPORT_ERRORS, OpenAICompatibleChat
@@ -20,7 +21,7 @@ async def flagged_as(text: str, *, model: str, moderation: str = DEFAULT_MODEL) 
     cannot say.
     """
     llm = get_chat_model(model)
-    if not isinstance(llm, OpenAICompatibleChat) or model.startswith("ollama:"):
+    if not isinstance(llm, OpenAICompatibleChat) or served.provider_of(model) == "ollama":
         return None
     client = await shared_client(llm.base_url, llm.api_key.get_secret_value())
     wait = chat_settings().first_token_timeout

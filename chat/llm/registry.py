@@ -18,6 +18,9 @@ from django.utils.module_loading import import_string
 
 from chat.conf import chat_settings, outer_setting
 from chat.errors import UnknownModel
+from chat.llm import served
+from chat.llm.keys import unseal
+from chat.llm.served import Groups, Served
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -46,6 +49,7 @@ class ModelInfo:
     name: str
     provider: str
     description: str = ""
+    label: str = ""  # What people see; empty: the name.
 
 
 async def default_model() -> str:
@@ -57,38 +61,67 @@ async def default_model() -> str:
     return _found_default or "demo"
 
 
-async def available_models() -> list[ModelInfo]:
-    """Return the models to choose from, the default first; a provider that is down adds none."""
+async def usable_default(groups: Groups) -> str:
+    """Return the default for whoever is in these groups: the first they may use, if not that."""
+    default = await default_model()
+    if served.is_usable(default, groups):
+        return default
+    models = await available_models(groups)
+    return models[0].name if models else default
+
+
+async def available_models(groups: Groups = None) -> list[ModelInfo]:
+    """
+    Return the models to choose from, the default first; a provider that is down adds none.
+
+    Those that staff have defined come before what is found, and not all may be for
+    whoever is in these groups.
+    """
     global _listed
     default = await default_model()
     if _listed is None or _listed[0] < time.monotonic():
         _listed = time.monotonic() + LIST_SECONDS, await _list_models()
-    models = _listed[1]
-    if default not in {model.name for model in models}:
-        models = [ModelInfo(name=default, provider=default.partition(":")[0]), *models]
-    return sorted(models, key=lambda model: model.name != default)
+    models = {row.name: _defined(row) for row in served.catalogue().rows.values()}
+    for found in _listed[1]:
+        models.setdefault(found.name, found)
+    if default not in models:
+        first = ModelInfo(name=default, provider=default.partition(":")[0])
+        models = {default: first, **models}
+    usable = [model for model in models.values() if served.is_usable(model.name, groups)]
+    return sorted(usable, key=lambda model: model.name != default)
 
 
-def is_model_name(name: str) -> bool:
-    """Tell whether a name has a known form. Loads no model and asks no provider."""
-    provider, _, model = name.partition(":")
-    known = provider == "demo" or (provider in {"openai", "ollama"} and model != "")
-    return known or name in chat_settings().models
+def _defined(row: Served) -> ModelInfo:
+    provider = served.provider_of(row.name)
+    return ModelInfo(name=row.name, provider=provider, description=row.description, label=row.label)
 
 
-def check_model_name(name: str) -> None:
-    """Raise UnknownModel for a name of no known form."""
-    if not is_model_name(name):
+def is_model_name(name: str, groups: Groups = None) -> bool:
+    """Tell whether there is such a model for these groups. Loads none, asks no provider."""
+    return served.is_usable(name, groups)
+
+
+def check_model_name(name: str, groups: Groups = None) -> None:
+    """Raise UnknownModel where there is no such model, or none for these groups: it is the same."""
+    if not is_model_name(name, groups):
         raise UnknownModel(
-            f"No model is called {name[:100]!r}. Use openai:<name>, ollama:<name>, demo,"
-            " or a name from the setting MODELS."
+            f"No model is called {name[:100]!r}. It may have been removed: choose one of the list"
+            " of models."
         )
 
 
-@functools.cache
 def get_chat_model(name: str) -> "BaseChatModel":
-    """Return the chat model of that name. Raise UnknownModel for a name of no known form."""
-    check_model_name(name)
+    """Return the chat model of that name. Raise UnknownModel, also for one of other groups."""
+    check_model_name(name, served.asking.get())
+    row = served.find(name)
+    # By all that staff say of it: what they change is another model.
+    return _chat_model(name, None if row is None or row.describes else row)
+
+
+@functools.lru_cache(maxsize=256)
+def _chat_model(name: str, row: Served | None) -> "BaseChatModel":
+    if row is not None:
+        return _served_model(row)
     if name in chat_settings().models:
         return _configured_model(name)
     provider, _, model = name.partition(":")
@@ -96,14 +129,32 @@ def get_chat_model(name: str) -> "BaseChatModel":
         from chat.llm.demo import DemoChatModel
 
         return DemoChatModel()
+    return _compatible_model(provider, model)
+
+
+def _served_model(row: Served) -> "BaseChatModel":
+    model = row.model or row.name
+    if not (row.base_url or row.sealed_key):
+        return _compatible_model(row.provider, model)
+    # The site's own key is for the site's own address, and goes nowhere else.
+    key = unseal(row.sealed_key)
+    return _compatible_model(row.provider, model, base_url=row.base_url, key=key)
+
+
+def _compatible_model(
+    provider: str, model: str, *, base_url: str = "", key: str | None = None
+) -> "BaseChatModel":
     from pydantic import SecretStr
 
     from chat.llm.openai_compatible import OpenAICompatibleChat
 
     if provider == "ollama":
-        return OpenAICompatibleChat(model=model, base_url=f"{ollama_url()}/v1")
+        address = base_url.rstrip("/").removesuffix("/v1") or ollama_url()
+        url, site_key = f"{address}/v1", ""
+    else:
+        url, site_key = base_url.rstrip("/") or openai_url(), outer_setting("OPENAI_API_KEY")
     return OpenAICompatibleChat(
-        model=model, base_url=openai_url(), api_key=SecretStr(outer_setting("OPENAI_API_KEY"))
+        model=model, base_url=url, api_key=SecretStr(site_key if key is None else key)
     )
 
 
@@ -147,7 +198,7 @@ def reset() -> None:
     global _listed
     _listed = None
     _set_default(None)
-    get_chat_model.cache_clear()
+    _chat_model.cache_clear()
 
 
 _found_default: str | None = None

@@ -3,6 +3,7 @@
 from fnmatch import fnmatchcase
 
 from chat.conf import chat_settings
+from chat.llm import served
 
 # Of the name after its provider: families that are known to.
 KNOWN = (
@@ -15,14 +16,17 @@ KNOWN = (
 
 def takes_images(name: str) -> bool:
     """
-    Tell whether a model takes images, by its name. The demo takes none.
+    Tell whether a model takes images: as staff say, else by its name. The demo takes none.
 
     ``IMAGE_MODELS`` holds patterns or beginnings of names, with or without the
     provider; without any, what is known of the usual families counts.
     """
     if name == "demo":
         return False
-    model = name.partition(":")[2] or name
+    row = served.find(name)
+    if row is not None and row.images is not None:
+        return row.images
+    model = (row.model if row else "") or name.partition(":")[2] or name
     bare = model.rpartition("/")[2]  # Some servers put a maker before it.
     patterns = chat_settings().image_models
     if not patterns:

@@ -17,6 +17,7 @@ from chat.models.preferences import Preferences
 from chat.models.provenance import Provenance
 from chat.models.ratings import Rating, RatingQuerySet
 from chat.models.retention import RetentionRule, RetentionRuleQuerySet
+from chat.models.served import ServedModel, ServedModelQuerySet
 from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
 from chat.models.usage import Spending, Usage
@@ -42,6 +43,8 @@ __all__ = [
     "RatingQuerySet",
     "RetentionRule",
     "RetentionRuleQuerySet",
+    "ServedModel",
+    "ServedModelQuerySet",
     "Share",
     "ShareQuerySet",
     "Spending",

@@ -9,9 +9,9 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.utils import timezone
 
+from chat.access import check_model, refresh
 from chat.database import in_transaction
 from chat.errors import BadRequest, ChatError, InternalError, UnknownModel
-from chat.llm.registry import check_model_name
 from chat.models import Conversation, Generation, Message, Rating
 from chat.models.kept import lines_of
 from chat.text import clean_text
@@ -66,6 +66,7 @@ async def import_item(user: "AbstractBaseUser", item: Any) -> Outcome:
     title = title_of(clean_text(str(item.get("title") or ""))) if isinstance(item, dict) else ""
     try:
         thread = read_thread(item)
+        await refresh()
         try:
             conversation, is_new = await in_transaction(_save, user, thread)
         except IntegrityError:  # The same came in at the same moment.
@@ -93,7 +94,7 @@ def _save(user: "AbstractBaseUser", thread: Thread) -> tuple[Conversation, bool]
     conversation = Conversation.objects.create(
         owner_id=user.pk,
         title=thread.title,
-        model=_known_model(thread.model),
+        model=_known_model(user, thread.model),
         agent=thread.agent,
         created_at=thread.created_at,
         updated_at=thread.updated_at,
@@ -133,10 +134,10 @@ def _exported(user: "AbstractBaseUser", thread: Thread) -> Conversation | None:
     return conversation if ids <= there else None
 
 
-def _known_model(name: str) -> str:
-    # One that this site does not have would refuse every further prompt.
+def _known_model(user: "AbstractBaseUser", name: str) -> str:
+    # One that this site does not have, or not for them, would refuse every further prompt.
     try:
-        check_model_name(name)
+        check_model(user.pk, name)
     except UnknownModel:
         return ""
     return name

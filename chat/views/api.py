@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Header, Query, Status
 
+from chat.access import models_for
 from chat.agents.registry import available_agents
 from chat.database import in_database
 from chat.errors import NotFound
@@ -26,7 +27,6 @@ from chat.generations.removal import delete_conversation as delete
 from chat.generations.steps import steps_of
 from chat.generations.timing import timed_text
 from chat.identity import Identity
-from chat.llm.registry import available_models
 from chat.models import Generation, Message, load_files
 from chat.views import agent_schemas, conversations, schemas
 from chat.views.door import api as api
@@ -36,7 +36,7 @@ from chat.views.streams import Place, event_stream, long_poll, parse_cursor
 
 @api.get("/models/", response={200: schemas.Models, **ERRORS}, summary="List models")
 async def list_models(request: HttpRequest) -> Any:
-    return {"items": [schemas.as_model(model) for model in await available_models()]}
+    return {"items": [schemas.as_model(model) for model in await models_for(_user(request))]}
 
 
 @api.get(

@@ -8,12 +8,12 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from chat.access import check_choice
 from chat.agents.registry import check_agent_name
 from chat.database import in_transaction
 from chat.errors import BadRequest, NotFound
 from chat.generations import notify_conversation
 from chat.generations.removal import restore_conversation
-from chat.llm.registry import check_model_name
 from chat.models import (
     Conversation,
     ConversationQuerySet,
@@ -99,7 +99,7 @@ def _parse_place(cursor: str) -> tuple[datetime, UUID]:
 
 
 async def create(user: "AbstractBaseUser", payload: schemas.NewConversation) -> Conversation:
-    _check_names(payload)
+    await _check_names(user, payload)
     conversation = Conversation(owner_id=user.pk, **payload.model_dump(exclude_none=True))
     if conversation.temporary:
         conversation.deleted_at = end_of_temporary()
@@ -112,7 +112,7 @@ async def change(
     user: "AbstractBaseUser", conversation_id: UUID, payload: schemas.ConversationChange
 ) -> Conversation:
     """Set the fields that were sent. An empty model means the site's default, no agent none."""
-    _check_names(payload)
+    await _check_names(user, payload)
     changes = payload.model_dump(exclude_none=True)
     conversation = await in_transaction(_change, user, conversation_id, changes)
     names = ("unread", "open")
@@ -124,9 +124,11 @@ async def change(
     return conversation
 
 
-def _check_names(payload: schemas.NewConversation | schemas.ConversationChange) -> None:
+async def _check_names(
+    user: "AbstractBaseUser", payload: schemas.NewConversation | schemas.ConversationChange
+) -> None:
     if payload.model:
-        check_model_name(payload.model)
+        await check_choice(user, payload.model)
     if payload.agent:
         check_agent_name(payload.agent)
 

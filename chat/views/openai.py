@@ -9,11 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from chat.access import find_groups, models_for
 from chat.agents.registry import agent_entries
 from chat.errors import ChatError, NotAuthenticated, NotFound, UnknownModel
 from chat.events import encode_json
 from chat.identity import Identity, identify_request
-from chat.llm.registry import available_models, is_model_name
+from chat.llm.registry import is_model_name
 from chat.views import dialects
 from chat.views.completions import Completion, apart, begin
 from chat.views.dialects import View
@@ -79,19 +80,20 @@ def endpoint(*methods: str) -> Callable[[View], View]:
 
 @endpoint("GET", "HEAD")
 async def list_models(request: HttpRequest, identity: Identity) -> HttpResponse:
-    return _json({"object": "list", "data": await _models()})
+    return _json({"object": "list", "data": await _models(identity)})
 
 
 @endpoint("GET", "HEAD")
 async def get_model(request: HttpRequest, identity: Identity, name: str) -> HttpResponse:
-    for model in await _models():
+    for model in await _models(identity):
         if model["id"] == name:
             return _json(model)
     raise UnknownModel(f"There is no model {name[:100]!r} in the list of models.")
 
 
-async def _models() -> list[dict[str, Any]]:
-    models = [openai.model(each.name, owned_by=each.provider) for each in await available_models()]
+async def _models(identity: Identity) -> list[dict[str, Any]]:
+    found = await models_for(identity.user)
+    models = [openai.model(each.name, owned_by=each.provider) for each in found]
     return models + [openai.model(f"{AGENT}{name}", owned_by="agent") for name in agent_entries()]
 
 
@@ -104,7 +106,8 @@ async def create_completion(request: HttpRequest, identity: Identity) -> HttpRes
     """
     asked = parse_request(request.body)
     is_flowno = request.headers.get("User-Agent", "").startswith("Flowno/")
-    if is_flowno and not (asked.agent or is_model_name(asked.model)):
+    groups = await find_groups(identity.user.pk)
+    if is_flowno and not (asked.agent or is_model_name(asked.model, groups)):
         asked = asked.model_copy(update={"model": ""})  # Its programs name one in their code.
     place = Place(identity)
     with place.held as held:

@@ -20,9 +20,9 @@ from django.utils.translation import get_language, override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from chat.access import default_for, models_for
 from chat.errors import ChatError
 from chat.generations import start_generation
-from chat.llm.registry import available_models, default_model
 from chat.models import Conversation, Generation, Message, Preferences
 from chat.views.attached import attach_config, posted_files
 from chat.views.branches import add_pagers, window_of
@@ -74,7 +74,8 @@ async def _chat(request: HttpRequest, *, conversation: Conversation | None) -> H
             return await _send(request, conversation)
         except ChatError as exc:
             error = exc
-    models, default = await available_models(), await default_model()
+    user = cast("AbstractBaseUser", request.user)
+    models, default = await models_for(user), await default_for(user)
     context = {"error": error, **model_choice(conversation, models, default)}
     context["model"] = chosen_model(request, context)
     return await sync_to_async(_in_own_language)(request, conversation, context)

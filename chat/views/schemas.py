@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt
 
 from chat import models
 from chat.llm.registry import ModelInfo
+from chat.llm.vision import takes_images
 from chat.models.kept import MAX_SYSTEM_PROMPT, MAX_TAG_LENGTH, MAX_TAGS, tidy_tag
 from chat.wire.frames import Attachments, Name, Text
 
@@ -228,8 +229,10 @@ class MessagePage(Schema):
 
 class Model(Schema):
     name: str
+    label: str
     provider: str
     description: str
+    images: bool
 
 
 class Models(Schema):
@@ -245,8 +248,14 @@ ERRORS: dict[Any, Any] = dict.fromkeys(
 )
 
 
-def as_model(model: ModelInfo) -> dict[str, str]:
-    return {"name": model.name, "provider": model.provider, "description": model.description}
+def as_model(model: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "label": model.label or model.name,
+        "provider": model.provider,
+        "description": model.description,
+        "images": takes_images(model.name),
+    }
 
 
 def as_message(

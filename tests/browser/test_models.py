@@ -153,3 +153,49 @@ def test_parameters_are_set_in_a_dialog_and_reach_the_model(page: Page, live_sit
     asked = live_site.upstream.journal[-1]["body"]
     assert asked["temperature"] == 0.25
     assert asked["messages"][0] == {"role": "system", "content": "Rhyme."}
+
+
+def test_staff_define_a_model_and_only_its_group_has_it(
+    chromium: Browser, live_site: Site, account: None
+) -> None:
+    live_site.upstream.reset()
+    live_site.create_user("root", staff=True)
+    live_site.create_user("bob")
+    join = "from django.contrib.auth.models import Group, User; "
+    join += "User.objects.get(username='ada').groups.add(Group.objects.create(name='makers'))"
+    live_site.manage("shell", "-c", join)
+    tabs = {name: chromium.new_context(base_url=live_site.url) for name in ("root", "ada", "bob")}
+    pages = {}
+    for name, context in tabs.items():
+        sign_in(context, live_site, name)
+        pages[name] = context.new_page()
+    admin = pages["root"]
+    admin.goto("/admin/chat/servedmodel/add/")
+    admin.locator("#id_name").fill("fast")
+    admin.locator("#id_label").fill("Fast one")
+    admin.locator("#id_description").fill("For drafts")
+    admin.locator("#id_model").fill("words:3")
+    admin.locator("#id_base_url").fill(live_site.upstream.base_url)
+    admin.locator("#id_new_key").fill("sk-canary-browser-0123")
+    admin.locator("#id_images").select_option("yes")
+    admin.locator("#id_groups_from").select_option(label="makers")
+    admin.locator("#id_groups_add, #id_groups_add_link").first.click()
+    admin.get_by_role("button", name="Save and continue editing").click()
+    expect(admin.get_by_text("One is set.")).to_be_visible()
+    assert "sk-canary-browser" not in admin.content()
+    admin.get_by_role("button", name="Test", exact=True).click()
+    expect(admin.get_by_text("“fast” answered after")).to_be_visible()
+    page = pages["ada"]
+    page.goto("/")
+    choose(page, "drafts")
+    expect(picker(page)).to_contain_text("Fast one")
+    ask(page, "Hello")
+    wait_for_end(page)
+    assert answer_of(page).inner_text().strip() == words_text(3).strip()
+    sent = live_site.upstream.journal[-1]
+    assert sent["headers"]["authorization"] == "Bearer sk-canary-browser-0123"
+    pages["bob"].goto("/")
+    expect(pages["bob"].locator("#model option")).not_to_have_count(0)
+    assert "fast" not in (pages["bob"].locator("#model").inner_html()).lower()
+    for context in tabs.values():
+        context.close()

@@ -156,7 +156,7 @@ function rowOf(option, index) {
   row.setAttribute("aria-selected", String(option.selected));
   row.dataset.index = index;
   const { provider = "", description = "", tags = "" } = option.dataset;
-  row.dataset.words = [option.textContent, provider, description, tags].join(" ").toLowerCase();
+  row.dataset.words = [option.textContent, option.value, provider, description, tags].join(" ").toLowerCase();
   row.append(line("picker-name", option.textContent));
   if (description) row.append(line("picker-description", description));
   for (const tag of tags.split(",").filter(Boolean)) row.append(line("picker-tag", tag));
