@@ -104,17 +104,17 @@ class ChatConsumer(Socket):
         user = self.identity.user
         match frame:
             case frames.Send():
-                follows = "parent" not in frame.model_fields_set
                 accepted = await start_generation(
                     user,
                     text=frame.text,
                     key=frame.id,
                     conversation_id=frame.conversation,
-                    parent_id=Parent.NEWEST if follows else frame.parent,
+                    parent_id=_parent_of(frame),
                     model=frame.model,
                     agent=frame.agent,
                     temporary=frame.temporary,
                     attachments=frame.attachments,
+                    persona_id=frame.persona,
                 )
                 await self.send_accepted(frame.id, accepted)
             case frames.Regenerate():
@@ -219,3 +219,8 @@ class ChatConsumer(Socket):
         except Exception:
             logger.exception("A reader of generation %s failed", generation_id)
             await self.send_error(InternalError(), generation=generation_id)
+
+
+def _parent_of(frame: frames.Send) -> UUID | Parent | None:
+    """Return what a prompt is to follow. Null is the root, nothing at all the newest answer."""
+    return frame.parent if "parent" in frame.model_fields_set else Parent.NEWEST

@@ -1,5 +1,5 @@
 """The Django admin of the chat: look at everything, change what is not history."""
 
-from chat.admin import audit, budgets, conversations, generations, keys, shares
+from chat.admin import audit, budgets, conversations, generations, keys, personas, shares
 
-__all__ = ["audit", "budgets", "conversations", "generations", "keys", "shares"]
+__all__ = ["audit", "budgets", "conversations", "generations", "keys", "personas", "shares"]

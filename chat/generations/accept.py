@@ -20,6 +20,8 @@ from chat.errors import (
 from chat.generations import attachments, budgets, told
 from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
+from chat.generations.parameters import model_of
+from chat.generations.personas import newest_of
 from chat.generations.room import MINUTE, check_room, too_fast
 from chat.models import Conversation, Generation, Message
 from chat.models.kept import end_of_temporary, used_now
@@ -51,9 +53,11 @@ class Ask:
     worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
     temporary: bool = False  # A new conversation is deleted when it is not used any more.
     # All that went before the prompt, from a client that tells it with each prompt.
+    # Its conversation, where there is one already, goes on; else it is saved as a new one.
     history: Sequence[told.Turn] | None = None
     options: Mapping[str, Any] | None = None  # Those of `chat.llm.streaming`, and ``stop``.
     attachments: Sequence[UUID] = ()  # Files that were uploaded before.
+    persona_id: UUID | None = None  # What a new conversation begins with.
 
     @property
     def fingerprint(self) -> str:
@@ -65,6 +69,8 @@ class Ask:
             choices.append("temporary")
         if self.attachments:
             choices.append(f"attachments {[*map(str, self.attachments)]}")
+        if self.persona_id:
+            choices.append(f"persona {self.persona_id}")
         if self.history is not None or self.options is not None:
             choices += [repr(self.path_digest), repr(self.options)]
         return hashlib.sha256(repr((*map(str, content), *choices)).encode()).hexdigest()
@@ -110,12 +116,12 @@ def accept(ask: Ask) -> Accepted:
     conversation = prompt.conversation
     active = 0 if is_new_conversation else len(active_in(conversation.pk))
     check_room(active, found.running)
-    model = ask.model or conversation.model or ask.default_model
+    model = model_of(conversation, asked=ask.model, default=ask.default_model)
     budgets.check(ask.user.pk, model)
     if ask.attachments:
         attachments.check_attachments(ask.user, ask.attachments, model)
         prompt.attached = len(set(ask.attachments))
-    generation = _add_rows(ask, prompt, above, is_queued=active > 0)
+    generation = _add_rows(ask, prompt, above, model=model, is_queued=active > 0)
     if ask.attachments:
         attachments.link(prompt, ask.attachments)
     if not is_new_conversation:
@@ -139,7 +145,7 @@ def _place(ask: Ask) -> tuple[Message, list[Message], bool]:
 
 
 def _add_rows(
-    ask: Ask, prompt: Message, above: Sequence[Message], *, is_queued: bool
+    ask: Ask, prompt: Message, above: Sequence[Message], *, model: str, is_queued: bool
 ) -> Generation:
     conversation = prompt.conversation
     answer = Message(conversation=conversation, parent=prompt, role=Message.Role.ASSISTANT)
@@ -154,7 +160,7 @@ def _add_rows(
         started_at=None if is_queued else timezone.now(),
         worker=worker,
         epoch=1 if worker else 0,
-        model=ask.model or conversation.model or ask.default_model,
+        model=model,
         agent=conversation.agent if ask.agent is None else ask.agent,
         idempotency_key=ask.key,
         fingerprint=ask.fingerprint,
@@ -170,6 +176,8 @@ def _check_form(ask: Ask) -> None:
         raise BadRequest(f"An idempotency key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
     if ask.answer_id:
         return
+    if ask.persona_id and ask.conversation_id:
+        raise BadRequest("persona: only a new conversation begins with one. Change this one.")
     check_text(ask.text)
 
 
@@ -224,6 +232,7 @@ def _new_conversation(ask: Ask, first_words: str) -> Conversation:
         title=told.title_from(first_words),
         model=ask.model,
         agent=ask.agent or "",
+        persona_version=newest_of(ask.user, ask.persona_id) if ask.persona_id else None,
         temporary=ask.temporary,
         deleted_at=end_of_temporary() if ask.temporary else None,
     )

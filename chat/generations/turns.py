@@ -19,7 +19,7 @@ from chat.events import Event, EventKind
 from chat.generations import lookups, steps, timing, usage
 from chat.generations.end import End
 from chat.generations.history import history_before, split_system
-from chat.generations.parameters import merged
+from chat.generations.parameters import in_force
 from chat.generations.workers import worker_id
 from chat.llm.vision import takes_images
 from chat.models import Generation, Message
@@ -62,8 +62,9 @@ def load_run(generation: Generation) -> Run:
         limit_chars=4 * chat_settings().context_tokens,
         images=takes_images(generation.model),
     )
-    system, history = split_system(history)
+    told, history = split_system(history)
     conversation = generation.conversation
+    system, options = in_force(conversation, told=told, asked=generation.options)
     return Run(
         generation_id=generation.pk,
         epoch=generation.epoch,
@@ -73,8 +74,8 @@ def load_run(generation: Generation) -> Run:
         model=generation.model,
         history=history,
         prompt=prompt,
-        system=conversation.system_prompt or None if system is None else system,
-        options=merged(conversation.parameters, generation.options),
+        system=system,
+        options=options,
         agent=generation.agent,
         is_untitled=conversation.title_is_first_words,
         first_sequence=steps.first_sequence(generation) if generation.agent else 0,

@@ -13,6 +13,7 @@ from chat.models.chats import (
     MessageQuerySet,
 )
 from chat.models.logs import StoredEvent, Timing, Worker
+from chat.models.personas import Persona, PersonaQuerySet, PersonaVersion
 from chat.models.preferences import Preferences
 from chat.models.shares import Share, ShareQuerySet
 from chat.models.steps import Step, StepQuerySet
@@ -32,6 +33,9 @@ __all__ = [
     "GenerationQuerySet",
     "Message",
     "MessageQuerySet",
+    "Persona",
+    "PersonaQuerySet",
+    "PersonaVersion",
     "Preferences",
     "Price",
     "Share",

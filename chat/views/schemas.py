@@ -51,6 +51,7 @@ class NewConversation(Strict):
     agent: Name = ""
     parameters: Parameters | None = None
     system_prompt: SystemPrompt = ""
+    persona: UUID | None = None
     temporary: StrictBool = False
 
 
@@ -60,6 +61,7 @@ class ConversationChange(Strict):
     agent: Name | None = None
     parameters: Parameters | None = None
     system_prompt: SystemPrompt | None = None
+    persona: UUID | None = None  # Sent as null, it means none from now on.
     pinned: StrictBool | None = None
     archived: StrictBool | None = None
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None = None
@@ -86,6 +88,13 @@ class Fork(Strict):
     step: UUID | None = None
 
 
+class PinnedPersona(Schema):
+    id: UUID
+    name: str
+    version: int
+    newest: int
+
+
 class Conversation(Schema):
     id: UUID
     title: str
@@ -93,6 +102,7 @@ class Conversation(Schema):
     agent: str
     parameters: dict[str, float | int]
     system_prompt: str
+    persona: PinnedPersona | None
     forked_from: UUID | None
     forked_at_step: UUID | None
     leaf: UUID | None
@@ -106,6 +116,20 @@ class Conversation(Schema):
     @staticmethod
     def resolve_parameters(conversation: models.Conversation) -> dict[str, Any]:
         return conversation.parameters or {}
+
+    @staticmethod
+    def resolve_persona(conversation: models.Conversation) -> dict[str, Any] | None:
+        version = conversation.persona_version
+        if version is None:
+            return None
+        persona = version.persona
+        newest = persona.newest or version
+        return {
+            "id": persona.pk,
+            "name": persona.name,
+            "version": version.number,
+            "newest": newest.number,
+        }
 
     @staticmethod
     def resolve_forked_from(conversation: models.Conversation) -> UUID | None:
