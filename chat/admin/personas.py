@@ -105,8 +105,8 @@ class PersonaAdmin(ChatAdmin[Persona]):
 
     def get_fieldsets(self, request: HttpRequest, obj: Persona | None = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
-            shown = ("owner", "name", "description", "groups", "order", "hidden_at")
-            return ((None, {"fields": shown}),)
+            offered = ("groups", "order") if obj.is_sites else ()
+            return ((None, {"fields": ("owner", "name", "description", *offered, "hidden_at")}),)
         named = ("name", "description", "groups", "order", "hidden")
         return ((None, {"fields": named}), (_("What it says"), {"fields": CONTENT}))
 
