@@ -12,6 +12,7 @@ from chat.views import (
     openai,
     options,
     pages,
+    personas,
     preferences,
     provenance,
     queues,
@@ -22,7 +23,7 @@ from chat.views import (
     traces,
     versions,
 )
-from chat.views.attachments import api  # With what `chat.views.api` has put there.
+from chat.views.persona_api import api  # With what `chat.views.api` has put there.
 
 app_name = "chat"
 
@@ -98,6 +99,10 @@ urlpatterns = [
     path("g/<uuid:generation_id>/steps/<int:sequence>/", traces.step, name="trace_step"),
     path("g/<uuid:generation_id>/timing/", traces.timing, name="trace_timing"),
     path("account/", account.account, name="account"),
+    path("personas/", personas.personas, name="personas"),
+    path("personas/new/", personas.new, name="new_persona"),
+    path("personas/<uuid:persona_id>/", personas.persona, name="persona"),
+    path("personas/<uuid:persona_id>/<int:number>/", personas.version, name="persona_version"),
     path("settings/", preferences.preferences, name="preferences"),
     path("account/import/", imports.import_file, name="import"),
     path("account/keys/<uuid:key_id>/revoke/", account.revoke_key, name="revoke_key"),

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from chat import errors, sockets
 from chat.conf import KEYS, MAX_BODY_BYTES, MAX_FRAME_BYTES, MAX_UPLOAD_BYTES, ChatSettings
 from chat.events import TERMINAL, EventKind
-from chat.views import answers, api, attachments, kept, queues, ratings
+from chat.views import answers, api, attachments, kept, persona_api, queues, ratings
 from chat.wire.frames import ClientFrame
 from scripts import schemas
 from tests.servers import Site
@@ -182,7 +182,8 @@ def test_the_api_describes_every_path_of_itself():
         for path, operations in answer.json()["paths"].items()
         for method in operations
     }
-    source = "".join(map(inspect.getsource, (answers, api, attachments, kept, queues, ratings)))
+    modules = (answers, api, attachments, kept, persona_api, queues, ratings)
+    source = "".join(map(inspect.getsource, modules))
     found = re.findall(r"@api\.(\w+)\(\s*\"([^\"]+)\"", source)
     served = {(method.upper(), "/api/v1" + path.replace("{uuid:", "{")) for method, path in found}
     assert len(served) > 10

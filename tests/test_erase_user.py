@@ -11,6 +11,7 @@ from chat.models import (
     Conversation,
     Generation,
     Message,
+    Persona,
     Preferences,
     Provenance,
     Rating,
@@ -19,6 +20,7 @@ from chat.models import (
     Usage,
 )
 from chat.models.usage import today
+from tests.models.test_personas import make
 from tests.test_admin import Staff, Status, User, make_turn, people, url
 
 WORDS = ("zanzibar", "quixotic", "ada", "sunflower")
@@ -61,11 +63,15 @@ class EraseUserTests(Staff, TransactionTestCase):
         Provenance.objects.create(generation=done, system_prompt="Be quixotic.")
         ApiKey.objects.create_key(self.owner, name="sunflower")
         Preferences.objects.create(owner=self.owner)
+        persona = make(self.owner, "Sunflower", system_prompt="zanzibar")
+        self.conversation.persona_version = persona.newest
+        self.conversation.save()
         Usage.objects.create(day=today(), user=self.owner, model="demo", output_tokens=7)
         Client().force_login(self.owner)
         self.sign_in()
         data = {"title": "Sunflower again", "model": "", "agent": ""}
         self.client.post(url(Conversation, "change", self.conversation.pk), data)
+        self.client.get(url(Persona, "change", persona.pk))
         make_turn(self.conversation, text="zanzibar", status=Status.QUEUED)
 
     def test_nothing_is_left_of_a_user_but_sums(self):

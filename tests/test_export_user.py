@@ -31,6 +31,7 @@ from chat.models import (
     Budget,
     Conversation,
     Generation,
+    Persona,
     Preferences,
     Provenance,
     Rating,
@@ -86,6 +87,8 @@ class ExportUserTests(TransactionTestCase):
         Budget.objects.create(name="Hers", scope="user", user=self.ada, amount=5)
         Provenance.objects.create(generation=generation, system_prompt="Be brief.")
         Rating.objects.create(message=generation.message, owner=self.ada, value=Rating.Value.GOOD)
+        persona = Persona.objects.create(owner=self.ada, name="Editor")
+        persona.versions.create(number=1, system_prompt="Be kind.", created_by=self.ada)
         Usage.objects.create(day=today(), user=self.ada, model="demo", output_tokens=7)
         Spending.objects.create(generation=generation, user=self.ada, model="demo")
         self.ada.groups.add(Group.objects.create(name="Weavers"))

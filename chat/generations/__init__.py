@@ -68,14 +68,13 @@ async def start_generation(
     options: Mapping[str, Any] | None = None,
     temporary: bool = False,
     attachments: Sequence[UUID] = (),
+    persona_id: UUID | None = None,
 ) -> Accepted:
     """
     Save the user's prompt and start answering it, or queue it behind a running answer.
 
-    Without a conversation a new one is begun (it may be ``temporary``), or, with a ``history``,
-    the one it tells of goes on, or is saved as a new one; so it is where ``client_id`` names none.
-    Return when all is committed; the run goes on when the caller leaves. The same ``key`` and
-    content mean the same generation for 24 hours. For the rest and the errors see Ask, `accept`.
+    Return when all is committed; the run goes on when the caller leaves. What begins or goes on,
+    what the same ``key`` means for 24 hours, and the errors: see Ask and `accept`.
     """
     ask = Ask(
         user=user,
@@ -92,6 +91,7 @@ async def start_generation(
         options=options,
         temporary=temporary,
         attachments=attachments,
+        persona_id=persona_id,
     )
     return await _start(ask)
 

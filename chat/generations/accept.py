@@ -21,6 +21,8 @@ from chat.errors import (
 from chat.generations import attachments, budgets, continued, told
 from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
+from chat.generations.parameters import model_of
+from chat.generations.personas import newest_of
 from chat.generations.room import MINUTE, check_room, too_fast
 from chat.models import Conversation, Generation, Message
 from chat.models.kept import end_of_temporary, used_now
@@ -53,9 +55,11 @@ class Ask:
     worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
     temporary: bool = False  # A new conversation is deleted when it is not used any more.
     # All that went before the prompt, from a client that tells it with each prompt.
+    # Its conversation, where there is one already, goes on; else it is saved as a new one.
     history: Sequence[told.Turn] | None = None
     options: Mapping[str, Any] | None = None  # Those of `chat.llm.streaming`, and ``stop``.
     attachments: Sequence[UUID] = ()  # Files that were uploaded before.
+    persona_id: UUID | None = None  # What a new conversation begins with.
 
     @property
     def fingerprint(self) -> str:
@@ -69,6 +73,8 @@ class Ask:
             choices.append("continues")
         if self.attachments:
             choices.append(f"attachments {[*map(str, self.attachments)]}")
+        if self.persona_id:
+            choices.append(f"persona {self.persona_id}")
         if self.history is not None or self.options is not None:
             choices += [repr(self.path_digest), repr(self.options)]
         return hashlib.sha256(repr((*map(str, content), *choices)).encode()).hexdigest()
@@ -114,7 +120,8 @@ def accept(ask: Ask) -> Accepted:
     active = 0 if is_new_conversation else len(active_in(conversation.pk))
     check_room(active, found.running)
     cut = continued.find_cut(ask.answer_id) if ask.answer_id and ask.continues else None
-    model = ask.model or (cut.model if cut else conversation.model) or ask.default_model
+    asked = ask.model or (cut.model if cut else "")
+    model = model_of(conversation, asked=asked, default=ask.default_model)
     check_model(ask.user.pk, model)
     budgets.check(ask.user.pk, model)
     if ask.attachments:
@@ -174,6 +181,8 @@ def _check_form(ask: Ask) -> None:
         raise BadRequest(f"An idempotency key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
     if ask.answer_id:
         return
+    if ask.persona_id and ask.conversation_id:
+        raise BadRequest("persona: only a new conversation begins with one. Change this one.")
     check_text(ask.text)
 
 
@@ -228,6 +237,7 @@ def _new_conversation(ask: Ask, first_words: str) -> Conversation:
         title=told.title_from(first_words),
         model=ask.model,
         agent=ask.agent or "",
+        persona_version=newest_of(ask.user, ask.persona_id) if ask.persona_id else None,
         temporary=ask.temporary,
         deleted_at=end_of_temporary() if ask.temporary else None,
     )

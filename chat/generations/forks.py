@@ -47,7 +47,7 @@ def _fork(
     message_id: UUID | None,
     step_id: UUID | None,
 ) -> Conversation:
-    origin = Conversation.objects.owned_by(user).filter(pk=conversation_id).first()
+    origin = Conversation.objects.owned_by(user).with_persona().filter(pk=conversation_id).first()
     if origin is None:
         raise NotFound
     step = _find_step(origin, step_id) if step_id else None
@@ -68,6 +68,7 @@ def _fork(
         agent=origin.agent,
         parameters=origin.parameters,
         system_prompt=origin.system_prompt,
+        persona_version=origin.persona_version,
         forked_from=message,
         forked_at_step=step,
     )

@@ -18,7 +18,7 @@ from chat.events import Event, EventKind
 from chat.generations import continued, lookups, provenance, steps, timing, usage
 from chat.generations.end import End
 from chat.generations.history import history_before, split_system
-from chat.generations.parameters import merged
+from chat.generations.parameters import in_force
 from chat.generations.workers import worker_id
 from chat.llm import served
 from chat.llm.vision import takes_images
@@ -68,9 +68,11 @@ def load_run(generation: Generation) -> Run:
         limit_chars=4 * served.context_of(generation.model),
         images=takes_images(generation.model),
     )
-    system, history = split_system(history)
+    told, history = split_system(history)
     conversation = generation.conversation
-    system = conversation.system_prompt or None if system is None else system
+    system, options = in_force(
+        conversation, model=generation.model, told=told, asked=generation.options
+    )
     cut, saved = continued.answer_before(generation), generation.message.text
     if cut is not None:
         history, prompt = continued.told(history, prompt, cut.text, system=system)
@@ -84,9 +86,7 @@ def load_run(generation: Generation) -> Run:
         history=history,
         prompt=prompt,
         system=system,
-        options=merged(
-            served.options_of(generation.model), conversation.parameters, generation.options
-        ),
+        options=options,
         agent=generation.agent,
         is_untitled=conversation.title_is_first_words,
         first_sequence=steps.first_sequence(generation) if generation.agent else 0,

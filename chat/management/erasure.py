@@ -14,7 +14,7 @@ from django.db.models import Model, Q
 
 from chat.errors import ChatError
 from chat.generations import stop_generation
-from chat.models import ApiKey, Conversation, Generation, Message, Share, search_index
+from chat.models import ApiKey, Conversation, Generation, Message, Persona, Share, search_index
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -41,7 +41,10 @@ def erase(user: "AbstractBaseUser") -> Counter[str]:
         done.update({_name_of(label): count for label, count in counted.items()})
     with transaction.atomic():
         keys = list(ApiKey.objects.filter(owner_id=user.pk).values_list("pk"))
-        _forget_names([(ApiKey, keys), (type(user), [(user.pk,)])], done)
+        personas = list(Persona.objects.filter(owner_id=user.pk).order_by().values_list("pk"))
+        theirs: list[tuple[type[Model], list[Any]]]
+        theirs = [(ApiKey, keys), (Persona, personas), (type(user), [(user.pk,)])]
+        _forget_names(theirs, done)
         done["sessions"] = _end_sessions(user)
         counted = user.delete()[1]
     done.update({_name_of(label): count for label, count in counted.items()})

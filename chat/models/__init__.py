@@ -13,6 +13,7 @@ from chat.models.chats import (
     MessageQuerySet,
 )
 from chat.models.logs import StoredEvent, Timing, Worker
+from chat.models.personas import Persona, PersonaQuerySet, PersonaVersion
 from chat.models.preferences import Preferences
 from chat.models.provenance import Provenance
 from chat.models.ratings import Rating, RatingQuerySet
@@ -36,6 +37,9 @@ __all__ = [
     "GenerationQuerySet",
     "Message",
     "MessageQuerySet",
+    "Persona",
+    "PersonaQuerySet",
+    "PersonaVersion",
     "Preferences",
     "Price",
     "Provenance",

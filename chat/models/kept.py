@@ -105,6 +105,10 @@ class KeptQuerySet(models.QuerySet[K]):
         """Return the conversation that a dialect's client calls so."""
         return self.filter(client_id=client_id).values_list("pk", flat=True).first()
 
+    def with_persona(self) -> Self:
+        """Load with each the version of a persona that it is pinned to, and the newest one."""
+        return self.select_related("persona_version__persona__newest")
+
     def with_running(self) -> Self:
         """Annotate ``running``: whether an answer is queued or being written."""
         from chat.models.chats import Generation
@@ -190,6 +194,16 @@ class KeptConversation(models.Model):
     parameters = models.JSONField(_("parameters"), null=True, blank=True, editable=False)
     system_prompt = models.TextField(
         _("system prompt"), blank=True, default="", db_default="", editable=False
+    )
+    # The version it has begun with, or has been given since: a newer one changes nothing here.
+    persona_version = models.ForeignKey(
+        "chat.PersonaVersion",
+        on_delete=models.RESTRICT,
+        null=True,
+        blank=True,
+        related_name="conversations",
+        editable=False,
+        verbose_name=_("persona"),
     )
 
     class Meta:

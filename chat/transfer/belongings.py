@@ -75,6 +75,8 @@ BELONGINGS = (
     ),
     Belonging(label="chat.ApiKey", owner="owner", left_out={"digest": "checks the key"}),
     Belonging(label="chat.Preferences", owner="owner"),
+    Belonging(label="chat.Persona", owner="owner"),
+    Belonging(label="chat.PersonaVersion", owner="persona__owner"),
     Belonging(label="chat.Budget", owner="user"),
     Belonging(
         label="chat.Usage", owner="user", not_erased="sums, of which budgets and bills are made"

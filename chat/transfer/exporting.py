@@ -49,7 +49,7 @@ async def as_json(conversations: AsyncIterator[Conversation]) -> AsyncIterator[s
     yield f'{_json(head)[:-1]}, "conversations": ['
     separator = "\n"
     async for conversation in conversations:
-        fields = {name: getattr(conversation, name) for name in _KEPT}
+        fields = {name: getattr(conversation, name) for name in _KEPT} | _persona(conversation)
         yield f'{separator}{_json({"id": conversation.pk, **fields})[:-1]}, "messages": ['
         separator = "\n"
         async for message in messages_of(conversation):
@@ -58,6 +58,12 @@ async def as_json(conversations: AsyncIterator[Conversation]) -> AsyncIterator[s
         yield "\n]}"
         separator = ",\n"
     yield "\n]}\n"
+
+
+def _persona(conversation: Conversation) -> dict[str, Any]:
+    """Name a conversation's persona. What it says stays here, as files do."""
+    version = conversation.persona_version
+    return {"persona": version and {"name": version.persona.name, "version": version.number}}
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def _plain(value: Any) -> str:
 
 
 def _page_of_conversations(user: "AbstractBaseUser", after: UUID) -> list[Conversation]:
-    rows = Conversation.objects.owned_by(user).listed().filter(pk__gt=after)
+    rows = Conversation.objects.owned_by(user).with_persona().listed().filter(pk__gt=after)
     return list(rows.order_by("pk")[:CONVERSATIONS])
 
 

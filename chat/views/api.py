@@ -28,15 +28,15 @@ from chat.generations.steps import steps_of
 from chat.generations.timing import timed_text
 from chat.identity import Identity
 from chat.models import Generation, Message, load_files
-from chat.views import agent_schemas, conversations, schemas
+from chat.views import agent_schemas, conversations, model_schemas, schemas
 from chat.views.door import api as api
 from chat.views.schemas import ERRORS
 from chat.views.streams import Place, event_stream, long_poll, parse_cursor
 
 
-@api.get("/models/", response={200: schemas.Models, **ERRORS}, summary="List models")
+@api.get("/models/", response={200: model_schemas.Models, **ERRORS}, summary="List models")
 async def list_models(request: HttpRequest) -> Any:
-    return {"items": [schemas.as_model(model) for model in await models_for(_user(request))]}
+    return {"items": [model_schemas.as_model(model) for model in await models_for(_user(request))]}
 
 
 @api.get(

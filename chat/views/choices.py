@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat.agents.registry import known_agents
 from chat.llm.registry import ModelInfo
-from chat.models import Conversation
+from chat.models import Conversation, PersonaVersion
 from chat.views import conversations, schemas
 from chat.wire.openai_request import AGENT
 
@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 
 def model_choice(
-    conversation: Conversation | None, models: Sequence[ModelInfo], default: str
+    conversation: Conversation | None,
+    models: Sequence[ModelInfo],
+    default: str,
+    persona: PersonaVersion | None = None,
 ) -> dict[str, Any]:
-    """Return the context of the model picker; who is chosen is listed even if it is gone."""
-    chosen = (conversation.model if conversation else "") or default
+    """
+    Return the context of the model picker; who is chosen is listed even if it is gone.
+
+    ``followed`` is the model where none is chosen: that of the persona, or else the default.
+    """
+    followed = (persona.model if persona else "") or default
+    chosen = (conversation.model if conversation else "") or followed
     agent = conversation.agent if conversation else ""
     agents = known_agents()
     if chosen not in {model.name for model in models}:
@@ -28,6 +36,7 @@ def model_choice(
         "agent": agent,
         "model": chosen,
         "default_model": default,
+        "followed_model": followed,
         "is_demo": default == "demo",
     }
 

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from chat.access import check_choice
 from chat.agents.registry import check_agent_name
-from chat.database import in_transaction
+from chat.database import in_database, in_transaction
 from chat.errors import BadRequest, NotFound
 from chat.generations import notify_conversation
+from chat.generations.personas import newest_of
 from chat.generations.removal import restore_conversation
 from chat.models import (
     Conversation,
@@ -35,7 +36,8 @@ Page = dict[str, Any]
 
 
 def find(user: "AbstractBaseUser", conversation_id: UUID) -> Conversation:
-    conversation = Conversation.objects.owned_by(user).filter(pk=conversation_id).first()
+    owned = Conversation.objects.owned_by(user).with_persona()
+    conversation = owned.filter(pk=conversation_id).first()
     if conversation is None:
         raise NotFound
     return conversation
@@ -73,7 +75,7 @@ def add_snippets(rows: Sequence[Conversation], text: str) -> None:
 def list_page(user: "AbstractBaseUser", query: schemas.ConversationQuery) -> Page:
     """Return a page of conversations, newest first; the cursor is the last one's place."""
     text = query.q.strip()
-    rows = listed(user, text=text, tag=query.tag, archived=query.archived)
+    rows = listed(user, text=text, tag=query.tag, archived=query.archived).with_persona()
     if query.cursor:
         updated_at, pk = _parse_place(query.cursor)
         rows = rows.filter(Q(updated_at__lt=updated_at) | Q(updated_at=updated_at, pk__lt=pk))
@@ -100,11 +102,19 @@ def _parse_place(cursor: str) -> tuple[datetime, UUID]:
 
 async def create(user: "AbstractBaseUser", payload: schemas.NewConversation) -> Conversation:
     await _check_names(user, payload)
-    conversation = Conversation(owner_id=user.pk, **payload.model_dump(exclude_none=True))
+    fields = payload.model_dump(exclude_none=True)
+    conversation = await in_transaction(_create, user, fields)
+    await notify_conversation(user.pk, conversation.pk, "created", **news(conversation))
+    return conversation
+
+
+def _create(user: "AbstractBaseUser", fields: dict[str, Any]) -> Conversation:
+    persona_id = fields.pop("persona", None)
+    conversation = Conversation(owner_id=user.pk, **fields)
+    conversation.persona_version = newest_of(user, persona_id) if persona_id else None
     if conversation.temporary:
         conversation.deleted_at = end_of_temporary()
-    await in_transaction(conversation.save, force_insert=True)
-    await notify_conversation(user.pk, conversation.pk, "created", **news(conversation))
+    conversation.save(force_insert=True)
     return conversation
 
 
@@ -114,6 +124,8 @@ async def change(
     """Set the fields that were sent. An empty model means the site's default, no agent none."""
     await _check_names(user, payload)
     changes = payload.model_dump(exclude_none=True)
+    if "persona" in payload.model_fields_set:
+        changes["persona"] = payload.persona
     conversation = await in_transaction(_change, user, conversation_id, changes)
     names = ("unread", "open")
     passing: dict[str, Any] = {name: changes[name] for name in names if name in changes}
@@ -135,7 +147,8 @@ async def _check_names(
 
 async def restore(user: "AbstractBaseUser", conversation_id: UUID) -> Conversation:
     """Bring back a conversation that was deleted a moment ago, and tell of it."""
-    conversation = await restore_conversation(user, conversation_id)
+    await restore_conversation(user, conversation_id)
+    conversation = await in_database(find, user, conversation_id)
     await notify_conversation(user.pk, conversation_id, "created", **news(conversation))
     return conversation
 
@@ -156,10 +169,12 @@ def _change(
     user: "AbstractBaseUser", conversation_id: UUID, changes: dict[str, Any]
 ) -> Conversation:
     conversation = find(user, conversation_id)
+    if persona_id := changes.get("persona"):
+        changes = changes | {"persona": newest_of(user, persona_id)}
     columns = dict(_columns(conversation, changes))
     if columns:
         Conversation.objects.filter(pk=conversation_id).update(**columns)
-        conversation.refresh_from_db()
+        conversation = find(user, conversation_id)
     return conversation
 
 
@@ -185,6 +200,8 @@ def _columns(conversation: Conversation, changes: dict[str, Any]) -> Iterator[tu
                 yield "deleted_at", end_of_temporary(closed=not value)
             case "leaf":
                 yield "leaf_id", _end_through(conversation, value)
+            case "persona":
+                yield "persona_version", value
             case "title":
                 yield "title", value
                 yield "title_is_first_words", False

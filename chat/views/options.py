@@ -20,11 +20,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from pydantic import ValidationError
 
-from chat.database import in_transaction
+from chat.database import in_database, in_transaction
 from chat.errors import BadRequest, ChatError, NotFound
+from chat.generations.personas import save_as_persona
 from chat.generations.removal import delete_conversation
 from chat.models import Conversation
 from chat.views import conversations, schemas, shares
+from chat.views.persona_choice import persona_context, posted_persona
+from chat.views.persona_schemas import NewPersona, fields_of
 from chat.views.schemas import Parameters
 from chat.wire.frames import explain
 
@@ -58,7 +61,7 @@ async def options(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     back_to_archived = request.POST.get("next") == "archived"
     if act is _delete and not back_to_archived:
         return redirect(f"{reverse('chat:home')}?deleted={conversation_id}")
-    if act is _restore:
+    if act is _restore or request.POST.get("next") == "conversation":
         return redirect("chat:conversation", conversation_id)
     if said:
         messages.success(request, said)
@@ -92,6 +95,7 @@ def _show(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
         "now": timezone.now(),
         "tags": ", ".join(conversation.tags),
         "known_tags": Conversation.objects.owned_by(user).listed().tags(),
+        **persona_context(user, conversation),
     }
     return render(request, "chat/options.html", context)
 
@@ -125,11 +129,34 @@ async def _tag(user: "AbstractBaseUser", conversation_id: UUID, form: QueryDict)
 
 
 async def _set_parameters(user: "AbstractBaseUser", conversation_id: UUID, form: QueryDict) -> str:
-    told = {name: form.get(name, "").strip() for name in Parameters.model_fields}
-    parameters = {name: _number(text) for name, text in told.items() if text}
-    system_prompt = form.get("system_prompt", "").replace("\r\n", "\n").strip()
-    await _change(user, conversation_id, parameters=parameters, system_prompt=system_prompt)
+    await _change(user, conversation_id, **_told(form))
     return _("The next answers will be asked for so.")
+
+
+def _told(form: QueryDict) -> dict[str, Any]:
+    """Return the parameters and the system prompt that a form tells, for whoever checks them."""
+    told = {name: form.get(name, "").strip() for name in Parameters.model_fields}
+    return {
+        "parameters": {name: _number(text) for name, text in told.items() if text},
+        "system_prompt": form.get("system_prompt", "").replace("\r\n", "\n").strip(),
+    }
+
+
+async def _save_persona(user: "AbstractBaseUser", conversation_id: UUID, form: QueryDict) -> str:
+    """Make a persona of what the form says, over what the conversation is asked for anyway."""
+    conversation = await in_database(conversations.find, user, conversation_id)
+    try:
+        told = NewPersona(name=form.get("persona_name", ""), **_told(form))
+    except ValidationError as exc:
+        raise BadRequest(explain(exc.errors(include_url=False))) from None
+    made = await in_transaction(save_as_persona, user, conversation, fields_of(told))
+    return _("“%(name)s” is among your personas now.") % {"name": made}
+
+
+async def _choose_persona(user: "AbstractBaseUser", conversation_id: UUID, form: QueryDict) -> str:
+    wanted = posted_persona(form.get("persona", ""))
+    await _change(user, conversation_id, persona=wanted)
+    return _("The next answers will be given so.") if wanted else _("It goes on without a persona.")
 
 
 def _number(text: str) -> int | float | str:
@@ -179,6 +206,8 @@ ACTS: dict[str, Act] = {
     "unarchive": _set("archived", False, lambda: _("Back in the list.")),
     "tags": _tag,
     "parameters": _set_parameters,
+    "save-persona": _save_persona,
+    "persona": _choose_persona,
     "share": _share,
     "revoke": _revoke,
     "delete": _delete,

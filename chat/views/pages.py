@@ -28,6 +28,7 @@ from chat.views.attached import attach_config, posted_files
 from chat.views.branches import add_pagers, window_of
 from chat.views.choices import keep_choice, model_choice, read_choice
 from chat.views.framing import address_of, chosen_model, frame_config, is_embedded
+from chat.views.persona_choice import newer_version, shown_persona, take_persona
 from chat.views.preferences import keep_language, unsaid_language
 from chat.views.ratings import reason_choices
 from chat.views.sidebar import groups, sidebar
@@ -49,7 +50,7 @@ async def home(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 async def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """Show a conversation along one branch. A posted prompt continues it."""
-    owned = Conversation.objects.owned_by(await request.auser())
+    owned = Conversation.objects.owned_by(await request.auser()).with_persona()
     return await _chat(request, conversation=await aget_object_or_404(owned, pk=conversation_id))
 
 
@@ -76,7 +77,9 @@ async def _chat(request: HttpRequest, *, conversation: Conversation | None) -> H
             error = exc
     user = cast("AbstractBaseUser", request.user)
     models, default = await models_for(user), await default_for(user)
-    context = {"error": error, **model_choice(conversation, models, default)}
+    persona = await shown_persona(request, conversation)
+    choice = model_choice(conversation, models, default, persona)
+    context = {"error": error, "persona": persona, **choice}
     context["model"] = chosen_model(request, context)
     return await sync_to_async(_in_own_language)(request, conversation, context)
 
@@ -84,12 +87,14 @@ async def _chat(request: HttpRequest, *, conversation: Conversation | None) -> H
 async def _send(request: HttpRequest, conversation: Conversation | None) -> HttpResponse:
     user = cast("AbstractBaseUser", request.user)
     choice = read_choice(request.POST.get("model", ""), conversation)
+    persona = await take_persona(user, conversation, request.POST)
     accepted = await start_generation(
         user,
         text=request.POST.get("text", "").replace("\r\n", "\n"),
         key=request.POST.get("key", "")[:128] or secrets.token_hex(16),
         conversation_id=conversation.pk if conversation else None,
         temporary=_is_temporary(request),
+        **persona,
         **choice,  # type: ignore[arg-type]
         **await posted_files(user, request),
     )
@@ -128,6 +133,7 @@ def _render(
         "draft": request.POST.get("text", "") if error else "",
         "send_key": secrets.token_hex(16),
         "temporary": temporary,
+        "newer_persona": newer_version(request.user, conversation),
         "page_config": page_config(conversation, temporary=temporary)
         | {"user": str(request.user.pk)}
         | {"preferences": context["preferences"].as_config()}

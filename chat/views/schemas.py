@@ -8,8 +8,6 @@ from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt
 
 from chat import models
-from chat.llm.registry import ModelInfo
-from chat.llm.vision import takes_images
 from chat.models.kept import MAX_SYSTEM_PROMPT, MAX_TAG_LENGTH, MAX_TAGS, tidy_tag
 from chat.wire.frames import Attachments, Name, Text
 
@@ -52,6 +50,7 @@ class NewConversation(Strict):
     agent: Name = ""
     parameters: Parameters | None = None
     system_prompt: SystemPrompt = ""
+    persona: UUID | None = None
     temporary: StrictBool = False
 
 
@@ -61,6 +60,7 @@ class ConversationChange(Strict):
     agent: Name | None = None
     parameters: Parameters | None = None
     system_prompt: SystemPrompt | None = None
+    persona: UUID | None = None  # Sent as null, it means none from now on.
     pinned: StrictBool | None = None
     archived: StrictBool | None = None
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None = None
@@ -91,6 +91,13 @@ class Fork(Strict):
     step: UUID | None = None
 
 
+class PinnedPersona(Schema):
+    id: UUID
+    name: str
+    version: int
+    newest: int
+
+
 class Conversation(Schema):
     id: UUID
     title: str
@@ -98,6 +105,7 @@ class Conversation(Schema):
     agent: str
     parameters: dict[str, float | int]
     system_prompt: str
+    persona: PinnedPersona | None
     forked_from: UUID | None
     forked_at_step: UUID | None
     leaf: UUID | None
@@ -111,6 +119,20 @@ class Conversation(Schema):
     @staticmethod
     def resolve_parameters(conversation: models.Conversation) -> dict[str, Any]:
         return conversation.parameters or {}
+
+    @staticmethod
+    def resolve_persona(conversation: models.Conversation) -> dict[str, Any] | None:
+        version = conversation.persona_version
+        if version is None:
+            return None
+        persona = version.persona
+        newest = persona.newest or version
+        return {
+            "id": persona.pk,
+            "name": persona.name,
+            "version": version.number,
+            "newest": newest.number,
+        }
 
     @staticmethod
     def resolve_forked_from(conversation: models.Conversation) -> UUID | None:
@@ -227,18 +249,6 @@ class MessagePage(Schema):
     next: str | None
 
 
-class Model(Schema):
-    name: str
-    label: str
-    provider: str
-    description: str
-    images: bool
-
-
-class Models(Schema):
-    items: list[Model]
-
-
 class ErrorBody(Schema):
     error: Error
 
@@ -246,16 +256,6 @@ class ErrorBody(Schema):
 ERRORS: dict[Any, Any] = dict.fromkeys(
     (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503), ErrorBody
 )
-
-
-def as_model(model: ModelInfo) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "label": model.label or model.name,
-        "provider": model.provider,
-        "description": model.description,
-        "images": takes_images(model.name),
-    }
 
 
 def as_message(

@@ -48,7 +48,8 @@ class Send(Frame):
 
     Without ``parent`` the prompt follows the newest answer; null starts at the root.
     Without ``agent`` that of the conversation answers; an empty one means none.
-    A new conversation may be ``temporary``. ``attachments`` names files uploaded before.
+    A new conversation may be ``temporary``, and begin with a ``persona``. ``attachments``
+    names files uploaded before.
     """
 
     type: Literal["send"]
@@ -60,6 +61,7 @@ class Send(Frame):
     agent: Name | None = None
     temporary: StrictBool = False
     attachments: Attachments = ()
+    persona: UUID | None = None
 
 
 class Regenerate(Frame):

@@ -14,7 +14,7 @@ from tests.guarantees.tables import tables
 
 ROUTES = sorted(set(routes()))
 OWN_ROUTES = [route for route in ROUTES if not route.startswith("admin/")]
-KINDS = ("attachment", "conversation", "generation", "key", "message", "share")
+KINDS = ("attachment", "conversation", "generation", "key", "message", "persona", "share")
 OWNED = {f"{name}_id" for name in KINDS}
 BYTES = {"Accept-Encoding": "identity"}
 # The admin calls every id the same, so each kind of thing is filled in by itself.
@@ -33,7 +33,9 @@ class Things:
         path = f"/conversations/{generation['conversation']}/shares/"
         share = person.http.post(path, json={}).json()
         file = person.http.post("/attachments/", files={"file": ("notes.txt", b"Mine alone.")})
+        persona = person.http.post("/personas/", json={"name": "Mine alone."}).json()
         self.ids = {
+            "persona_id": persona["id"],
             "attachment_id": file.json()["id"],
             "share_id": share["id"],
             "conversation_id": generation["conversation"],
@@ -59,7 +61,7 @@ def test_the_walk_knows_every_kind_of_address(things):
 def addresses(ids: dict[str, str]) -> list[str]:
     """Return all addresses, with the ids where they belong, in the admin too."""
     found = [fill(route, ids) for route in ROUTES]
-    for model in ("conversation", "message", "generation"):
+    for model in ("conversation", "message", "generation", "persona"):
         own = [route for route in ROUTES if route.startswith(ADMIN_IDS.format(model))]
         found += [fill(route, {"object_id": ids[f"{model}_id"]}) for route in own]
     return found
@@ -133,10 +135,7 @@ def described(answer: httpx.Response, ids: dict[str, str]) -> tuple[int, str, st
 
 
 STRANGERS_ROUTES = [
-    route
-    for route in OWN_ROUTES
-    if names(route)
-    & {"conversation_id", "message_id", "generation_id", "key_id", "share_id", "attachment_id"}
+    route for route in OWN_ROUTES if names(route) & {f"{kind}_id" for kind in KINDS}
 ]
 
 

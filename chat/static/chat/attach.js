@@ -36,7 +36,7 @@ export class Attachments {
     const picker = this.composer.form.model;
     if (this.staged.some((item) => !item.id)) {
       this.composer.show(gettext("A file is still being uploaded. Send when it is there, or remove it."));
-    } else if (image && !config.attach.image_models.includes(picker.value)) {
+    } else if (image && !config.attach.image_models.includes(nameOf(picker))) {
       const values = { name: image.name, model: picker.selectedOptions[0].textContent };
       const words = gettext("%(name)s: %(model)s takes no images. Choose another model, or remove the image.");
       this.composer.show(interpolate(words, values));
@@ -224,6 +224,11 @@ export class Attachments {
     }
     for (const file of kept) picture(this.#stage(file).row, file);
   }
+}
+
+/** The model that a picker stands on, which may have no value there. */
+function nameOf(picker) {
+  return picker.selectedOptions[0].dataset.name ?? picker.value;
 }
 
 function addressOf(id) {

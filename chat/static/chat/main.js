@@ -8,6 +8,7 @@ import { Composer } from "./composer.js";
 import { prepareDrawer } from "./drawer.js";
 import { Keeping } from "./keeping.js";
 import { addressOf, config, find, newId } from "./page.js";
+import { Personas } from "./personas.js";
 import { Picker } from "./picker.js";
 import { Presence } from "./presence.js";
 import { prepareProvenance } from "./provenance.js";
@@ -33,6 +34,7 @@ const files = new Attachments(composer);
 const transcript = new Transcript();
 const queue = new Queue(composer);
 const connection = new Connection();
+const personas = new Personas((text) => composer.show(text));
 const pending = new Map(); // By frame id: what was asked for and not yet answered.
 let greeted = false;
 let shown = location.pathname; // A popstate that only changes the fragment stays on the page.
@@ -56,6 +58,7 @@ function flush() {
     if (entry.frame.type === "send" && entry.frame.conversation === undefined) {
       entry.frame.conversation = config.conversation;
       if (config.temporary && !config.conversation) entry.frame.temporary = true;
+      if (!config.conversation) Object.assign(entry.frame, personas.fields);
     }
     entry.sent = socket.send({ ...entry.frame, id: entry.id });
     entry.turn.answer.phase = entry.sent ? "sending" : "waiting";
@@ -230,7 +233,7 @@ prepareTree(transcript);
 prepareRatings(transcript.list);
 prepareProvenance(transcript.list);
 prepareAgain(transcript);
-new Picker();
+new Picker(personas);
 prepareDrawer();
 prepareReach();
 prepareChoice((text) => composer.show(text));

@@ -1,4 +1,5 @@
-// The choice of who answers: a button, and a list to search. The select `#model` holds what is chosen.
+// The choice of who answers: a button, and a list to search. What is chosen stands in two selects:
+// in `#persona` what the model is told and begins with, in `#model` a model or an agent.
 
 import { find } from "./page.js";
 import { gettext } from "./words.js";
@@ -6,14 +7,16 @@ import { gettext } from "./words.js";
 const GAP = 6;
 
 export class Picker {
-  constructor() {
+  constructor(personas) {
+    this.personas = personas;
     this.select = find("model");
+    this.selects = [personas.select, this.select];
     this.button = find("picker-button");
     this.box = find("picker-box");
     this.search = find("picker-search");
     this.list = find("picker-list");
     this.none = find("picker-none");
-    this.select.closest("label").hidden = true;
+    for (const select of this.selects) select.closest("label").hidden = true;
     find("picker").hidden = false;
     this.button.addEventListener("click", () => (this.isOpen ? this.close() : this.open()));
     this.search.addEventListener("input", () => this.#filter());
@@ -22,7 +25,7 @@ export class Picker {
     // A press must not take the focus from the search, which would close the list before the click.
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => this.#clicked(event));
-    this.select.addEventListener("change", () => this.#name());
+    for (const select of this.selects) select.addEventListener("change", () => this.#name());
     addEventListener("pageshow", () => this.#name()); // A browser fills forms in again.
     this.#name();
   }
@@ -37,8 +40,18 @@ export class Picker {
     this.box.showPopover();
     this.button.setAttribute("aria-expanded", "true");
     this.#filter();
-    this.#activate(this.list.querySelector("[aria-selected=true]") ?? this.#shown[0]);
+    this.#activate(this.list.querySelector("[data-select=model][aria-selected=true]") ?? this.#shown[0]);
     this.search.focus();
+    this.#loadPersonas();
+  }
+
+  /** They come while the list is open already: what is marked in it stays marked. */
+  async #loadPersonas() {
+    if (!(await this.personas.load()) || !this.isOpen) return;
+    const marked = this.active?.dataset.key;
+    this.#build();
+    this.#filter();
+    this.#activate(this.#shown.find((row) => row.dataset.key === marked) ?? this.#shown[0]);
   }
 
   close() {
@@ -54,17 +67,28 @@ export class Picker {
 
   #name() {
     const chosen = this.select.selectedOptions[0];
-    this.button.querySelector(".picker-label").textContent = chosen?.textContent ?? "";
-    this.button.title = chosen?.dataset.description ?? "";
+    const persona = this.personas.chosen;
+    const names = persona
+      ? [persona.textContent, chosen?.dataset.name ?? chosen?.textContent]
+      : [chosen?.textContent];
+    this.button.querySelector(".picker-label").textContent = names.filter(Boolean).join(" · ");
+    this.button.title = (persona ?? chosen)?.dataset.description ?? "";
   }
 
   #build() {
     const groups = new Map();
-    [...this.select.options].forEach((option, index) => {
-      const parent = option.parentElement;
-      const name = parent.label ?? option.dataset.provider ?? "";
+    const add = (name, row) => {
       if (!groups.has(name)) groups.set(name, groupOf(name));
-      groups.get(name).append(rowOf(option, index));
+      groups.get(name).append(row);
+    };
+    const personas = [...this.personas.select.options];
+    // Of both kinds one is chosen at the same time.
+    this.list.setAttribute("aria-multiselectable", String(personas.length > 1));
+    if (personas.length > 1) {
+      personas.forEach((option, index) => add(gettext("Personas"), rowOf(option, index)));
+    }
+    [...this.select.options].forEach((option, index) => {
+      add(option.parentElement.label ?? option.dataset.provider ?? "", rowOf(option, index));
     });
     this.list.replaceChildren(...groups.values());
   }
@@ -113,9 +137,10 @@ export class Picker {
   }
 
   #choose(row) {
-    this.select.selectedIndex = Number(row.dataset.index);
+    const select = find(row.dataset.select);
+    select.selectedIndex = Number(row.dataset.index);
     this.close();
-    this.select.dispatchEvent(new Event("change", { bubbles: true }));
+    select.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   #left(event) {
@@ -150,11 +175,12 @@ function groupOf(name) {
 
 function rowOf(option, index) {
   const row = document.createElement("div");
-  row.id = `picker-option-${index}`;
+  const select = option.closest("select").id;
+  row.id = `picker-${select}-${index}`;
   row.className = "picker-option";
   row.setAttribute("role", "option");
   row.setAttribute("aria-selected", String(option.selected));
-  row.dataset.index = index;
+  Object.assign(row.dataset, { select, index, key: `${select}:${option.dataset.name ?? option.value}` });
   const { provider = "", description = "", tags = "" } = option.dataset;
   row.dataset.words = [option.textContent, option.value, provider, description, tags].join(" ").toLowerCase();
   row.append(line("picker-name", option.textContent));
