@@ -19,7 +19,8 @@ from chat.errors import EventsExpired, Fenced, LogClosed, Overloaded
 from chat.eventlog import event_log
 from chat.failpoints import reach
 from chat.generations import turns
-from chat.generations.accept import Accepted, Ask, Parent, accept
+from chat.generations.accept import accept
+from chat.generations.asks import Accepted, Ask, Parent
 from chat.generations.end import End, Status
 from chat.generations.engine import engine
 from chat.generations.notify import notify, notify_conversation

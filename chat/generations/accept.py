@@ -1,11 +1,8 @@
 """How a prompt is accepted: all of it committed, or none and a reason."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.utils import timezone
@@ -19,6 +16,7 @@ from chat.errors import (
     PromptTooLong,
 )
 from chat.generations import attachments, budgets, continued, told
+from chat.generations.asks import Accepted, Ask, Parent
 from chat.generations.history import newest_end
 from chat.generations.lookups import active_in, standing
 from chat.generations.parameters import model_of
@@ -31,71 +29,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
 KEY_LIFETIME = timedelta(hours=24)
-
-
-class Parent(Enum):
-    NEWEST = "newest"  # The newest answer of the conversation, whatever it is by then.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What a client wants: a prompt answered, or, with ``answer_id``, an answer given again."""
-
-    user: "AbstractBaseUser"
-    key: str
-    default_model: str
-    model: str = ""  # As the client named it; a new conversation keeps it.
-    agent: str | None = None  # None: the conversation's own. Empty: none, for this answer.
-    text: str = ""
-    conversation_id: UUID | None = None
-    client_id: str | None = None  # What a dialect's client calls a conversation, new or not.
-    parent_id: UUID | Parent | None = Parent.NEWEST
-    answer_id: UUID | None = None
-    continues: bool = False  # Gone on from, and not given anew: that answer broke off.
-    worker: UUID | None = None  # The process that runs it, if nothing has to be waited for.
-    temporary: bool = False  # A new conversation is deleted when it is not used any more.
-    # All that went before the prompt, from a client that tells it with each prompt.
-    # Its conversation, where there is one already, goes on; else it is saved as a new one.
-    history: Sequence[told.Turn] | None = None
-    options: Mapping[str, Any] | None = None  # Those of `chat.llm.streaming`, and ``stop``.
-    attachments: Sequence[UUID] = ()  # Files that were uploaded before.
-    persona_id: UUID | None = None  # What a new conversation begins with.
-
-    @property
-    def fingerprint(self) -> str:
-        content = (self.text, self.conversation_id, self.parent_id, self.answer_id)
-        choices = [self.model, self.agent or ""]
-        if self.client_id is not None:
-            choices.append(self.client_id)
-        if self.temporary:
-            choices.append("temporary")
-        if self.continues:
-            choices.append("continues")
-        if self.attachments:
-            choices.append(f"attachments {[*map(str, self.attachments)]}")
-        if self.persona_id:
-            choices.append(f"persona {self.persona_id}")
-        if self.history is not None or self.options is not None:
-            choices += [repr(self.path_digest), repr(self.options)]
-        return hashlib.sha256(repr((*map(str, content), *choices)).encode()).hexdigest()
-
-    @property
-    def path_digest(self) -> str | None:
-        """What will recognise the conversation when its client tells it again."""
-        if self.history is None:
-            return None
-        return told.digest([*self.history, (Message.Role.USER, self.text)])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """What was committed. ``position`` is 0 when it runs at once, else its place in the queue."""
-
-    generation: Generation
-    prompt: Message
-    position: int
-    is_new: bool = True
-    is_new_conversation: bool = False
 
 
 def accept(ask: Ask) -> Accepted:
@@ -120,9 +53,7 @@ def accept(ask: Ask) -> Accepted:
     active = 0 if is_new_conversation else len(active_in(conversation.pk))
     check_room(active, found.running)
     cut = continued.find_cut(ask.answer_id) if ask.answer_id and ask.continues else None
-    asked = ask.model or (cut.model if cut else "")
-    model = model_of(conversation, asked=asked, default=ask.default_model)
-    check_model(ask.user.pk, model)
+    model = _find_model(ask, conversation, cut)
     budgets.check(ask.user.pk, model)
     if ask.attachments:
         attachments.check_attachments(ask.user, ask.attachments, model)
@@ -140,6 +71,13 @@ def accept(ask: Ask) -> Accepted:
         position=active,
         is_new_conversation=is_new_conversation,
     )
+
+
+def _find_model(ask: Ask, conversation: Conversation, cut: Generation | None) -> str:
+    asked = ask.model or (cut.model if cut else "")
+    model = model_of(conversation, asked=asked, default=ask.default_model)
+    check_model(ask.user.pk, model)
+    return model
 
 
 def _place(ask: Ask) -> tuple[Message, list[Message], bool]:

@@ -76,6 +76,11 @@ BELONGINGS = (
     Belonging(label="chat.ApiKey", owner="owner", left_out={"digest": "checks the key"}),
     Belonging(label="chat.Preferences", owner="owner"),
     Belonging(label="chat.Persona", owner="owner"),
+    Belonging(
+        label="chat.Persona_groups",
+        owner="persona__owner",
+        not_exported="says for whom personas of the site are; one's own have none",
+    ),
     Belonging(label="chat.PersonaVersion", owner="persona__owner"),
     Belonging(label="chat.Budget", owner="user"),
     Belonging(

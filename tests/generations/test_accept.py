@@ -16,7 +16,8 @@ from chat.errors import (
     RateLimited,
 )
 from chat.generations import turns, workers
-from chat.generations.accept import Ask, accept
+from chat.generations.accept import accept
+from chat.generations.asks import Ask
 from chat.generations.end import End, Facts
 from chat.generations.told import title_from
 from chat.models import Conversation, Generation, Message

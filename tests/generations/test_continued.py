@@ -21,7 +21,8 @@ from chat.generations import (
     stop_generation,
     usage,
 )
-from chat.generations.accept import Ask, accept
+from chat.generations.accept import accept
+from chat.generations.asks import Ask
 from chat.generations.timing import timed_text
 from chat.models import Budget, Generation, Message
 from tests.generations.test_accept import AcceptTestCase

@@ -7,7 +7,8 @@ from django.db import transaction
 from django.urls import reverse
 
 from chat.generations import turns
-from chat.generations.accept import Ask, accept
+from chat.generations.accept import accept
+from chat.generations.asks import Ask
 from chat.generations.parameters import merged
 from chat.models import Conversation
 from tests.servers import Site

@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from chat.errors import BadRequest, NotFound
 from chat.generations import turns
-from chat.generations.accept import Ask, accept
+from chat.generations.accept import accept
+from chat.generations.asks import Ask
 from chat.generations.personas import change_persona
 from chat.models import Conversation, Persona
 from tests.models.test_personas import make

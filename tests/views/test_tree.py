@@ -6,7 +6,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from chat.generations import turns
-from chat.generations.accept import Ask, accept
+from chat.generations.accept import accept
+from chat.generations.asks import Ask
 from chat.generations.history import newest_end
 from chat.models import Conversation, Message
 from chat.models.ids import new_id
