@@ -1,9 +1,10 @@
 // One answer while it is queued, thought about and written.
 
 import { Narrator } from "./narrator.js";
-import { calm, config, duration, equipCode, focusOn, fromTemplate, get, addressOf, parse } from "./page.js";
-import { toast } from "./toasts.js";
+import { calm, config, duration, fromTemplate, get, addressOf, parse } from "./page.js";
 import { preferences } from "./preferences.js";
+import { takeRest, takeText } from "./takeover.js";
+import { toast } from "./toasts.js";
 import { gettext, interpolate } from "./words.js";
 
 const TERMINAL = new Set(["done", "stopped", "failed", "interrupted"]);
@@ -58,8 +59,10 @@ export class Answer extends EventTarget {
       const fresh = parse(await get(addressOf.message(this.article.dataset.message)));
       const article = fresh.querySelector("article");
       if (article.dataset.generation && !this.ended) return this.#resume();
+      this.settled = true; // Nothing of the preview is drawn from here on.
+      await takeText(this.article, article);
       this.#end(article.dataset.status);
-      this.#replaceBy(document.adoptNode(article));
+      takeRest(this.article, article);
     } catch {
       // Offline, most likely: catching up after the reconnect asks again.
       this.#end(this.phase);
@@ -188,7 +191,7 @@ export class Answer extends EventTarget {
 
   #paint() {
     this.frame = null;
-    if (this.ended && this.settled) return;
+    if (this.settled) return;
     const text = this.waiting;
     this.waiting = "";
     const began = performance.now();
@@ -211,19 +214,12 @@ export class Answer extends EventTarget {
       return;
     }
     this.settle().then(() => {
-      const answer = this.part(".answer")?.innerText.trim();
-      const error = this.part(".message-error p")?.innerText;
-      this.narrator.end([answer, error].filter(Boolean).join("\n"));
+      this.narrator.end(() => {
+        const answer = this.part(".answer")?.innerText.trim();
+        const error = this.part(".message-error p")?.innerText;
+        return [answer, error].filter(Boolean).join("\n");
+      });
     });
-  }
-
-  #replaceBy(article) {
-    const focused = this.article.contains(document.activeElement);
-    article.querySelector(".reasoning").open = this.part(".reasoning").open;
-    this.article.replaceWith(article);
-    this.article = article;
-    equipCode(article);
-    if (focused) focusOn(article);
   }
 
   #resume() {

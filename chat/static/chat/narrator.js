@@ -31,11 +31,11 @@ export class Narrator {
     for (let piece = this.#next(); piece !== null; piece = this.#next()) tell(piece);
   }
 
-  /** The answer is complete: `shown` is all of it, as it is on the page. */
+  /** The answer is complete: `shown` tells all of it, as it is on the page. */
   end(shown) {
     playReady();
     const mode = preferences.announce;
-    if (mode === "end") announce(shown || gettext("The answer ended."));
+    if (mode === "end") announce(shown() || gettext("The answer ended."));
     else if (ENDS[mode]) tell(this.fence ? "" : this.text);
     this.text = "";
   }

@@ -130,7 +130,7 @@ export class Transcript extends EventTarget {
   async resync() {
     const address = location.pathname + location.search;
     // What comes or ends while the page is on its way is newer than the page.
-    const before = new Map([...this.list.children].map((each) => [each.dataset.message, each]));
+    const before = new Map([...this.list.children].map((each) => [each.dataset.message, each.dataset.status]));
     const fresh = parse(await get(address));
     const list = fresh.getElementById("transcript");
     if (!list || address !== location.pathname + location.search) return null;
@@ -173,12 +173,13 @@ export class Transcript extends EventTarget {
       else this.list.prepend(theirs);
       return theirs;
     }
-    if (before.get(ours.dataset.message) !== ours) return ours;
+    const { message, status } = ours.dataset;
+    if (!before.has(message) || before.get(message) !== status) return ours;
     takePager(ours, theirs);
     takeRating(ours, theirs);
     const bubble = ours.querySelector(".bubble");
     if (bubble) takePrompt(bubble, theirs);
-    const same = ours.dataset.status === theirs.dataset.status && !ours.dataset.unsettled;
+    const same = status === theirs.dataset.status && !ours.dataset.unsettled;
     if (this.#answerOf(ours) || same) return ours;
     ours.replaceWith(theirs);
     return theirs;
