@@ -1,6 +1,6 @@
 """Which pages may open a socket: a browser sends its cookies with any page's handshake."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from chat.conf import chat_settings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 ANY = "*"  # In a list of origins: whichever.
+LOCAL_HOSTS = (".localhost", "127.0.0.1", "[::1]")
 DIALECT_PATHS = ("/ws/ai/",)  # Wherever a project has put the chat.
 
 
@@ -66,11 +67,16 @@ def own_origins(scope: Any, headers: dict[bytes, str]) -> list[str]:
     """Return the site's origin as this request names it, if it names one of ALLOWED_HOSTS."""
     host = headers.get(b"host", "")
     domain, _ = split_domain_port(host)
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS or local_hosts()):
         return []
     redirects = getattr(settings, "SECURE_SSL_REDIRECT", False)
     secure = redirects or scope.get("scheme") in {"wss", "https"}
     return [f"{'https' if secure else 'http'}://{host}"]
+
+
+def local_hosts() -> Sequence[str]:
+    """Return what Django takes for ALLOWED_HOSTS while a project that says nothing is written."""
+    return LOCAL_HOSTS if settings.DEBUG else ()
 
 
 def normalise(origin: str) -> tuple[str, str, int] | None:

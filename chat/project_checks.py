@@ -7,6 +7,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 
 Found = list[CheckMessage]
@@ -26,14 +28,25 @@ def check_addresses(app_configs: Apps, **kwargs: Any) -> Found:
 
 
 @register(Tags.templates)
-def check_templates(app_configs: Apps, **kwargs: Any) -> Found:
-    """E011: pages name their user and are found in the app."""
+def check_context(app_configs: Apps, **kwargs: Any) -> Found:
+    """E011: pages name their user."""
     templates: list[dict[str, Any]] = settings.TEMPLATES
     engines = [each for each in templates if each["BACKEND"].endswith("DjangoTemplates")]
     if any(AUTH in each.get("OPTIONS", {}).get("context_processors", ()) for each in engines):
         return []
     hint = f"Add {AUTH!r} to the context_processors of TEMPLATES."
     return [Error("The chat's pages do not know their user.", hint=hint, id="chat.E011")]
+
+
+@register(Tags.templates)
+def check_templates(app_configs: Apps, **kwargs: Any) -> Found:
+    """E012: pages are found in the app."""
+    try:
+        get_template("chat/chat.html")
+    except TemplateDoesNotExist:
+        hint = 'Set "APP_DIRS": True in TEMPLATES, or add Django\'s app_directories.Loader.'
+        return [Error("The chat's pages are not found.", hint=hint, id="chat.E012")]
+    return []
 
 
 @register()

@@ -7,6 +7,7 @@ import pytest
 
 from tests import servers
 from tests.clients.node import Node, NotInstalled, install
+from tests.project import Project
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,13 @@ def node() -> Node:
     except NotInstalled as exc:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
         give_up(f"The JavaScript clients could not be fetched:\n{exc}")
+
+
+@pytest.fixture(scope="session")
+def project() -> Iterator[Project]:
+    """An empty project with the chat at `/chat/`. To make one takes long."""
+    with Project() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

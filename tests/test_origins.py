@@ -42,6 +42,14 @@ class OriginTests(SimpleTestCase):
     def test_s01_a_host_that_is_not_ours_has_no_own_origin(self):
         assert not allows("http://evil.test", host="evil.test")
 
+    def test_a_project_that_names_no_hosts_is_open_to_this_machine_while_it_is_written(self):
+        local = ("localhost:8000", "a.localhost", "127.0.0.1:8000", "[::1]:8000")
+        with override_settings(ALLOWED_HOSTS=[], DEBUG=True):
+            assert all(allows(f"http://{host}", host=host) for host in local)
+            assert not allows("http://chat.example.com")
+        with override_settings(ALLOWED_HOSTS=[], DEBUG=False):
+            assert not any(allows(f"http://{host}", host=host) for host in local)
+
     @override_settings(SECURE_SSL_REDIRECT=True)
     def test_behind_a_proxy_with_tls_the_own_origin_is_https(self):
         assert allows("https://chat.example.com")

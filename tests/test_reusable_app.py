@@ -1,142 +1,48 @@
 """The wheel in an empty project: three lines, its own user model and its own base template."""
 
-import os
 import re
-import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
+from uuid import uuid4
 
 import httpx
+import openai
 import pytest
 
-from tests.servers import BASE_DIR, OURS, Server, free_port
+from tests.dialects.ai_sdk import Caller, ui
+from tests.dialects.ai_sdk import text_of as ai_text_of
+from tests.dialects.burr_client import QUESTION, Chat
+from tests.dialects.test_ai_sdk_socket import deltas, open_socket
+from tests.guarantees.clients import Person
+from tests.guarantees.readers import text_of
+from tests.guarantees.sites import sign_up
+from tests.project import Project
+from tests.upstream import words_text
 
-USERS = """
-from django.contrib.auth.models import AbstractUser
-class Person(AbstractUser):
-    pass
-"""
-SETTINGS = """
-INSTALLED_APPS += ["channels", "chat"]
-ASGI_APPLICATION = "chat.asgi.application"
-
-INSTALLED_APPS += ["people"]
-AUTH_USER_MODEL = "people.Person"
-LOGIN_URL = "admin:login"
-TEMPLATES[0]["DIRS"] = [BASE_DIR / "templates"]
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CHAT = {"MODEL": "demo"}
-"""
-URLS = """
-from django.urls import include
-from django.views.generic import TemplateView
-urlpatterns += [path("chat/", include("chat.urls"))]
-urlpatterns += [path("", TemplateView.as_view(template_name="front.html"))]
-"""
-TEMPLATES = {
-    "base.html": "<!doctype html><head>{% block extra %}{% endblock %}</head>"
-    "<body><header>The project's header</header>{% block content %}{% endblock %}</body>",
-    "chat/base.html": '{% extends "base.html" %}{% load chat %}'
-    "{% block extra %}{% chat_head %}{% block head %}{% endblock %}{% endblock %}"
-    '{% block content %}<div class="{% block body_class %}{% endblock %}">'
-    "{% block chat_body %}{% endblock %}</div>{% endblock %}",
-    "front.html": '{% extends "base.html" %}{% load chat %}'
-    '{% block content %}{% chat_embed %}{% chat_embed class="chat-embed-tall" %}{% endblock %}',
-}
-
-
-class Project(Server):
-    """A project made by `startproject` in an environment that has the wheel, not the checkout."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.root = self.folder / "site"
-        self.python = str(self.folder / "venv/bin/python")
-        self.env = {name: value for name, value in os.environ.items() if not OURS.match(name)}
-        self.env |= {"DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": str(self.root)}
-        self.env["PYTHONSAFEPATH"] = "1"  # Not the folder it is started in: that is the checkout.
-        self._install()
-        self._write()
-
-    def _install(self) -> None:
-        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(self.folder)]
-        subprocess.run(build, cwd=BASE_DIR, check=True, capture_output=True)
-        venv = [sys.executable, "-m", "venv", "--without-pip", str(self.folder / "venv")]
-        subprocess.run(venv, check=True)
-        found = subprocess.check_output(
-            [self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-        )
-        target = Path(found.strip())
-        (wheel,) = self.folder.glob("*.whl")
-        pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index"]
-        subprocess.run([*pip, "--target", str(target), str(wheel)], check=True)
-        (target / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
-
-    def _write(self) -> None:
-        self.root.mkdir()
-        environment = self.env | {"DJANGO_SETTINGS_MODULE": ""}
-        start = [self.python, "-m", "django", "startproject", "project", str(self.root)]
-        subprocess.run(start, check=True, cwd=self.folder, env=environment)
-        for name, text in {"project/settings.py": SETTINGS, "project/urls.py": URLS}.items():
-            with (self.root / name).open("a") as file:
-                file.write(text)
-        people = self.root / "people"
-        people.mkdir()
-        (people / "__init__.py").touch()
-        (people / "models.py").write_text(USERS)
-        for name, text in TEMPLATES.items():
-            path = self.root / "templates" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.manage("makemigrations", "people", "-v", "0")
-        self.manage("migrate", "-v", "0")
-
-    def manage(self, *arguments: str, **env: str) -> str:
-        command = [self.python, "manage.py", *arguments]
-        done = subprocess.run(
-            command, cwd=self.root, env=self.env | env, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def command(self) -> list[str]:
-        # Daphne puts the folder it is started in first.
-        here = ["env", "-C", str(self.root)]
-        return [*here, self.python, "-m", "daphne", "-p", str(self.port), "chat.asgi:application"]
-
-    def popen_options(self) -> dict[str, object]:
-        return {"env": self.env}
-
-    def is_up(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/admin/login/").status_code == 200
-        except httpx.TransportError:
-            return False
+HELLO = {"role": "user", "content": "Hello"}
 
 
 @pytest.fixture(scope="module")
-def project() -> Iterator[Project]:
-    with Project() as made:
-        made.manage(
-            "createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.org",
-            DJANGO_SUPERUSER_PASSWORD="a long enough password",
-        )  # fmt: skip
-        yield made
+def person(project: Project) -> Iterator[Person]:
+    (ada,) = sign_up(project.chat, "ada")
+    yield ada
+    ada.http.close()
+    ada.browser.close()
 
 
-@pytest.fixture(scope="module")
-def client(project: Project) -> Iterator[httpx.Client]:
+@pytest.fixture
+def ada(project: Project, person: Person) -> Person:
+    project.upstream.reset()
+    return person
+
+
+@pytest.fixture
+def client(project: Project, ada: Person) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=project.url, follow_redirects=True) as client:
-        page = client.get("/admin/login/").text
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
-        assert token
-        form = {"username": "ada", "password": "a long enough password", "next": "/chat/"}
-        client.post("/admin/login/", data=form | {"csrfmiddlewaretoken": token[1]})
+        client.cookies.set("sessionid", ada.session)
         yield client
+
+
+# What a project lacks ---------------------------------------------------------------------
 
 
 def test_what_could_be_better_is_said_with_how(project: Project) -> None:
@@ -147,6 +53,49 @@ def test_what_could_be_better_is_said_with_how(project: Project) -> None:
     assert str(project.folder) in where
     bundle = "from django.contrib.staticfiles import finders; print(finders.find('chat/main.js'))"
     assert str(project.folder) in project.manage("shell", "-c", bundle)
+
+
+def test_a_project_without_the_addresses_is_told_and_the_hint_mends_it(project: Project) -> None:
+    line = 'urlpatterns += [path("chat/", include("chat.urls"))]'
+    with project.changed("project/urls.py", line, "") as urls:
+        said = lacking(project, "chat.E010")
+        addition = re.search(r"HINT: Add (path\(.+\)) to the project's addresses\.", said)
+        assert addition, said
+        urls.write_text(f"{urls.read_text()}urlpatterns += [{addition[1]}]\n")
+        assert "chat.E" not in project.manage("check")
+
+
+def test_a_project_whose_templates_lack_the_user_is_told_and_the_hint_mends_it(
+    project: Project,
+) -> None:
+    line = "'django.contrib.auth.context_processors.auth',"
+    with project.changed("project/settings.py", line, "") as settings:
+        said = lacking(project, "chat.E011")
+        addition = re.search(r"HINT: Add ('[\w.]+') to the context_processors of TEMPLATES\.", said)
+        assert addition, said
+        processors = 'TEMPLATES[0]["OPTIONS"]["context_processors"]'
+        settings.write_text(f"{settings.read_text()}{processors} += [{addition[1]}]\n")
+        assert "chat.E" not in project.manage("check")
+
+
+def test_a_project_that_does_not_look_into_apps_is_told_and_the_hint_mends_it(
+    project: Project,
+) -> None:
+    with project.changed("project/settings.py", "'APP_DIRS': True,", "") as settings:
+        assert 'HINT: Set "APP_DIRS": True in TEMPLATES' in lacking(project, "chat.E012")
+        settings.write_text(f'{settings.read_text()}TEMPLATES[0]["APP_DIRS"] = True\n')
+        assert "chat.E" not in project.manage("check")
+
+
+def lacking(project: Project, code: str) -> str:
+    """Return what `check` says of a project that it finds wrong, among it that."""
+    done = project.run("check")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"({code})" in done.stderr
+    return done.stderr
+
+
+# Pages --------------------------------------------------------------------------------------
 
 
 def test_the_page_has_the_projects_header_and_its_files(client: httpx.Client) -> None:
@@ -161,6 +110,7 @@ def test_the_page_has_the_projects_header_and_its_files(client: httpx.Client) ->
 
 
 def test_a_prompt_is_answered_under_the_prefix(client: httpx.Client) -> None:
+    client.get("/chat/")  # It sets the cookie.
     headers = {"X-CSRFToken": client.cookies["csrftoken"], "Referer": str(client.base_url)}
     made = client.post("/chat/api/v1/conversations/", json={}, headers=headers).json()
     path = f"/chat/api/v1/conversations/{made['id']}/messages/"
@@ -176,3 +126,79 @@ def test_a_page_of_the_project_shows_the_chat_in_frames(client: httpx.Client) ->
     framed = client.get(frames[0])
     assert framed.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert 'id="composer"' in framed.text
+
+
+def test_whoever_is_signed_out_gets_a_link(project: Project) -> None:
+    page = httpx.get(project.url).text
+    assert "<iframe" not in page
+    assert re.findall(r'<a href="([^"]+)">Sign in to chat</a>', page) == ["/chat/"] * 2
+    sign_in = httpx.get(f"{project.url}/chat/")
+    assert (sign_in.status_code, sign_in.headers["Location"]) == (302, "/admin/login/?next=/chat/")
+
+
+# Under the prefix ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_session", [True, False], ids=["session", "key"])
+def test_the_socket_asks_and_reads(project: Project, ada: Person, by_session: bool) -> None:
+    project.upstream.script("words:30")
+    origin = {"origin": project.url} if by_session else {}
+    with ada.socket(by_session=by_session, **origin) as socket:
+        accepted = socket.ask("Hello")
+        events = socket.events(accepted["generation"])
+    assert text_of(events) == words_text(30)
+    assert events[-1].kind == "done"
+
+
+def test_openais_client_lists_models_and_asks(project: Project, ada: Person) -> None:
+    for base in ("/v1", "/openai/v1"):
+        with openai.OpenAI(base_url=project.chat.url + base, api_key=ada.key) as client:
+            assert "openai:fake" in {model.id for model in client.models.list().data}
+            project.upstream.script("words:30", "words:3")
+            with client.chat.completions.create(
+                model="openai:fake", messages=[HELLO], stream=True
+            ) as chunks:
+                texts = [c.choices[0].delta.content or "" for c in chunks if c.choices]
+            assert "".join(texts) == words_text(30)
+            whole = client.chat.completions.create(model="openai:fake", messages=[HELLO])
+            assert whole.choices[0].message.content == words_text(3)
+
+
+def test_the_ai_sdk_asks_and_completes(project: Project, ada: Person) -> None:
+    caller = Caller(project.chat, ada)
+    answer = caller.ask(str(uuid4()), ui("Hello"), model="words:30")
+    assert ai_text_of(answer) == words_text(30)
+    project.upstream.script("words:3")
+    completed = caller.post({"prompt": "Hello"}, "/completion", params={"protocol": "text"})
+    assert completed.text == words_text(3)
+
+
+def test_the_ai_sdks_socket_asks(project: Project, ada: Person) -> None:
+    with open_socket(project.chat, ada) as socket:
+        socket.ask(str(uuid4()), ui("Hello"))
+        assert deltas(socket.until("end", "error")) == words_text(3)
+
+
+def test_burrs_chat_asks_and_shows_its_steps(project: Project, ada: Person) -> None:
+    project.upstream.script(*QUESTION, "words:30")
+    with Chat(project.chat, "under-a-prefix", key=ada.key) as chat:
+        chat.create()
+        assert chat.ask("Hello").answer == words_text(30)
+        assert "answer_question" in chat.actions()
+
+
+def test_the_raw_addresses_answer(project: Project, ada: Person) -> None:
+    headers = {"Authorization": f"Bearer {ada.key}"}
+    body = {"question": "Hello"}
+    with httpx.Client(base_url=project.chat.url, headers=headers, timeout=30) as client:
+        project.upstream.script(*["words:3"] * 5)
+        answers = [
+            client.get("/stream-with-get", params=body),
+            client.post("/stream-with-post", json=body),
+            client.post("/stream", json=body),
+            client.get("/ask", params={"msg": "Hello"}),
+            client.post("/nostream", json=body),
+        ]
+    for answer in answers:
+        assert answer.status_code == 200, answer.url
+        assert "word2" in answer.text, answer.url

@@ -39,8 +39,10 @@ def chat_embed(
     unknown = extra.keys() - {"class"}
     if unknown:
         raise template.TemplateSyntaxError(f"chat_embed knows no {', '.join(sorted(unknown))}.")
-    user = getattr(context.get("request"), "user", None)
-    found = {"class": extra.get("class", ""), "whole": reverse("chat:home"), "address": ""}
+    request = getattr(context, "request", None) or context.get("request")
+    user = getattr(request, "user", None)
+    found: dict[str, Any] = {"class": extra.get("class", ""), "number": _number(request)}
+    found |= {"whole": reverse("chat:home"), "address": ""}
     key = _key(conversation)
     if key:
         found["whole"] = reverse("chat:conversation", args=[key])
@@ -48,6 +50,14 @@ def chat_embed(
         address = reverse("chat:embed_conversation", args=[key]) if key else reverse("chat:embed")
         found["address"] = f"{address}?{urlencode({'model': model})}" if model else address
     return found
+
+
+def _number(request: Any) -> int:
+    """Return which chat of the page this is, from 1: so it is told from the others."""
+    number: int = getattr(request, "chat_embeds", 0) + 1
+    if request is not None:
+        request.chat_embeds = number
+    return number
 
 
 def _key(thing: Any) -> UUID | str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Frame, Page
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 RUN = """async () => {
@@ -20,8 +20,8 @@ RUN = """async () => {
 }"""
 
 
-def violations(page: Page) -> list[str]:
-    """Return what axe finds in the page as it is now."""
+def violations(page: Page | Frame) -> list[str]:
+    """Return what axe finds in the page, or in one of its frames, as it is now."""
     if not AXE.exists():
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
         give_up("axe-core is not here: `npm ci` brings it.")

@@ -182,7 +182,7 @@ def test_a_failed_answer_offers_to_go_on(page: Page, live_site: Site) -> None:
     page.set_viewport_size(PHONE)
     assert page.locator("#scroller").evaluate("(box) => box.scrollWidth <= box.clientWidth")
     notice.get_by_role("button", name="Switch model").click()
-    expect(page.get_by_label("Search the models")).to_be_focused()
+    expect(page.get_by_label("Search models and personas")).to_be_focused()
     page.keyboard.press("Escape")
     notice.get_by_role("button", name="Continue").click()
     expect(answer_of(page)).to_have_text("word0 word1 word2 the rest")

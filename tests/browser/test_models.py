@@ -17,7 +17,7 @@ from tests.upstream.modes import words_text
 
 STEPS = ["prompt", "check_safety", "decide_mode", "generate_poem"]
 POEM = ("text:generate_poem", "words:5")
-SEARCH = "Search the models"
+SEARCH = "Search models and personas"
 
 
 @pytest.fixture(scope="module")

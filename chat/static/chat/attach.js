@@ -1,6 +1,6 @@
 // Files beside the prompt: chosen, dropped or pasted, uploaded at once, and named when it is sent.
 
-import { announce, config, find, fromTemplate } from "./page.js";
+import { announce, config, find, fromTemplate, keptAs } from "./page.js";
 import { toast } from "./toasts.js";
 import { gettext, interpolate } from "./words.js";
 
@@ -202,7 +202,7 @@ export class Attachments {
   }
 
   get #key() {
-    return `${PREFIX}${config.user}:${config.conversation ?? "new"}`;
+    return keptAs(PREFIX);
   }
 
   #keep() {

@@ -1,6 +1,6 @@
 // What was typed and not sent, kept per conversation and user, on this device.
 
-import { config } from "./page.js";
+import { keptAs } from "./page.js";
 
 const PREFIX = "draft:";
 const KEPT = 60 * 24 * 3600 * 1000; // Drafts that nobody came back to are forgotten.
@@ -40,7 +40,7 @@ export class Drafts {
   }
 
   get #key() {
-    return `${PREFIX}${config.user}:${config.conversation ?? "new"}`;
+    return keptAs(PREFIX);
   }
 
   #read() {

@@ -3,6 +3,16 @@
 import { gettext } from "./words.js";
 
 export const config = JSON.parse(document.getElementById("page-config").textContent);
+
+/** Whether another page shows this one, without the list of conversations. */
+export const isFramed = parent !== window;
+
+/** Under which name something of the conversation is kept here; in each frame of a page another may begin. */
+export function keptAs(prefix) {
+  const begun = isFramed ? `new:${window.name}` : "new";
+  return `${prefix}${config.user}:${config.conversation ?? begun}`;
+}
+
 export const find = (id) => document.getElementById(id);
 /** The element around the page: the body, or one inside it under the header of a project. */
 export const around = document.querySelector(".chat-page") ?? document.body;

@@ -102,7 +102,7 @@ export class Picker {
       group.hidden = !group.querySelector("[role=option]:not([hidden])");
     }
     const [first] = this.#shown;
-    this.none.textContent = first ? "" : gettext("No model has these words.");
+    this.none.textContent = first ? "" : gettext("No model or persona has these words.");
     this.#activate(first);
     this.#stand();
   }

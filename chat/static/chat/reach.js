@@ -1,16 +1,15 @@
 // What every key does on the chat page, and the dialogs of settings and of keys.
 
 import { showDrawer, isDrawerOpen, isNarrow } from "./drawer.js";
-import { announce, config, find } from "./page.js";
+import { announce, config, find, isFramed } from "./page.js";
 import { preferences, PreferencesDialog } from "./preferences.js";
 import { register, Shortcuts } from "./shortcuts.js";
 import { gettext } from "./words.js";
 
 export function prepareReach() {
   const settings = new PreferencesDialog();
-  const temporary = find("temporary");
   register("Mod+Shift+O", gettext("new chat"), () => location.assign(config.home));
-  register("Mod+K", gettext("search the conversations"));
+  if (!isFramed) registerForList();
   register("Shift+Escape", gettext("go to the message field"), () => find("prompt").focus());
   const byEnter = () => !preferences.ctrl_enter;
   const byCtrlEnter = () => preferences.ctrl_enter;
@@ -23,16 +22,22 @@ export function prepareReach() {
   register("Mod+Shift+X", gettext("copy the last block of code"), () => press("[data-action=copy-code]"));
   register("Alt+ArrowUp", gettext("previous message"), () => go(-1));
   register("Alt+ArrowDown", gettext("next message"), () => go(1));
-  register("Mod+Shift+S", gettext("show or hide the list of conversations"), toggleSidebar);
-  register("Mod+Shift+Y", gettext("temporary chat"), () => location.assign(temporary?.href ?? `${config.home}?temporary=1`));
   register("Mod+.", gettext("settings"), () => settings.open());
-  register("F2", gettext("rename the conversation, in the list"));
   register("Mod+Z", gettext("take back what was deleted or archived"));
   const shortcuts = new Shortcuts();
   settings.addEventListener("shortcuts", () => shortcuts.open());
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-action=switch-model]")) chooseModel();
   });
+}
+
+/** What leads to other conversations; a frame shows one, and pages that are not for a frame refuse to be in it. */
+function registerForList() {
+  const temporary = find("temporary");
+  register("Mod+K", gettext("search the conversations"));
+  register("Mod+Shift+S", gettext("show or hide the list of conversations"), toggleSidebar);
+  register("Mod+Shift+Y", gettext("temporary chat"), () => location.assign(temporary?.href ?? `${config.home}?temporary=1`));
+  register("F2", gettext("rename the conversation, in the list"));
 }
 
 /** Press the last of these buttons, as a hand would. */
