@@ -22,7 +22,7 @@ from django.http import HttpRequest
 from chat import access
 from chat.bus import bus
 from chat.generations.watch import STOP_TOPIC
-from chat.models import ApiKey, Generation, ServedModel, search_index
+from chat.models import ApiKey, Conversation, Generation, ServedModel, search_index
 from chat.readers import recheck, revoke
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ def end_deleted_run(*, instance: Generation, **kwargs: Any) -> None:
     """End a run that is deleted with its conversation or its owner, whichever process has it."""
     if instance.is_terminal:
         return
-    # Until the deletion is committed, its writer adds no event that would be left behind.
+    # Until the deletion is committed, its writer adds no event that would be left behind. The
+    # conversation first, as whoever writes an end does: else each could wait for the other.
+    Conversation.objects.select_for_update().filter(pk=instance.conversation_id).first()
     Generation.objects.select_for_update().filter(pk=instance.pk).first()
     transaction.on_commit(partial(bus().publish_soon, STOP_TOPIC, generation=str(instance.pk)))
 

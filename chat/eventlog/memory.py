@@ -53,13 +53,22 @@ class MemoryEventLog(BaseEventLog):
         if self._log(generation_id).has_ended:
             raise LogClosed
         # Detached: what is saved is shown, even if the caller is cancelled meanwhile.
-        return await outcome_of(spawn(self._append_end(generation_id, kind, save, data)))
+        epoch = self._epochs.get(generation_id, 0)
+        return await outcome_of(spawn(self._append_end(generation_id, epoch, kind, save, data)))
 
     async def _append_end(
-        self, generation_id: UUID, kind: EventKind, save: Callable[[], bool], data: dict[str, Any]
+        self,
+        generation_id: UUID,
+        epoch: int,
+        kind: EventKind,
+        save: Callable[[], bool],
+        data: dict[str, Any],
     ) -> Event | None:
         if not await in_transaction(save):
-            self._forget(generation_id)
+            # Before its first writer, who was faster ends this log: that writer, or who else took
+            # the prompt out of its queue.
+            if epoch and epoch == self._epochs.get(generation_id):
+                self._forget(generation_id)
             return None
         return await self.append(generation_id, kind, **data)
 

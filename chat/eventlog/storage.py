@@ -19,10 +19,11 @@ from chat.errors import EventsExpired, Fenced
 from chat.eventlog.image import MAX_BATCH, MAX_BATCH_CHARS
 from chat.events import Event, EventKind
 from chat.failpoints import reach
-from chat.models import Generation, StoredEvent
+from chat.models import Conversation, Generation, StoredEvent
 from chat.models.ids import from_column, to_column
 
 _TABLE = StoredEvent._meta.db_table
+_CONVERSATIONS = Conversation._meta.db_table
 _GENERATIONS = Generation._meta.db_table
 _INSERT = (
     f"INSERT INTO {_TABLE} (generation_id, cursor, kind, data) "  # noqa: S608 - our own names
@@ -68,6 +69,8 @@ def write(entries: Sequence[Entry]) -> list[Exception | None]:
     deleted. Repeating a call whose outcome is unknown is harmless: a row that
     is there was written by the same writer.
     """
+    # Conversations first, as everybody does who decides what runs next in one.
+    _lock_conversations({entry.generation_id for entry in entries if entry.save})
     epochs = _lock({entry.generation_id for entry in entries})
     outcomes: list[Exception | None] = []
     rows = []
@@ -213,6 +216,19 @@ def _lock(generation_ids: Iterable[UUID]) -> dict[Any, int]:
             sql += " FOR NO KEY UPDATE"
         cursor.execute(sql, sorted(keys))
         return dict(cursor.fetchall())
+
+
+def _lock_conversations(generation_ids: Iterable[UUID]) -> None:
+    """Let this transaction alone decide what runs next in the conversations of generations."""
+    keys = [to_column(pk) for pk in generation_ids]
+    if keys and connection.features.has_select_for_update:
+        places = ", ".join(["%s"] * len(keys))
+        ours = f"SELECT conversation_id FROM {_GENERATIONS} WHERE id IN ({places})"  # noqa: S608
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT 1 FROM {_CONVERSATIONS} WHERE id IN ({ours}) ORDER BY id FOR UPDATE",  # noqa: S608
+                keys,
+            )
 
 
 def _refusal(entry: Entry, epochs: Mapping[Any, int]) -> Exception | None:

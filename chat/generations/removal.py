@@ -98,7 +98,8 @@ def _delete(user: "AbstractBaseUser", conversation_id: UUID) -> bool:
 def delete_for_good(conversation_id: UUID) -> None:
     """Delete a conversation that is marked as deleted, with all that hangs on it. A unit."""
     # Looked at again: it may have been restored, or used, since it was found.
-    for conversation in Conversation.objects.gone().filter(pk=conversation_id):
+    gone = Conversation.objects.gone().select_for_update()
+    for conversation in gone.filter(pk=conversation_id):
         conversation.delete()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from uuid import uuid4
 
 from chat.database import close_database_threads
@@ -252,6 +253,17 @@ class EventLogContract:
         await self.begin()
         await self.write("a", end=None)
         assert await self.end(save=lambda: False) is None
+
+    async def test_who_takes_it_from_the_queue_too_late_leaves_the_log_to_its_writer(self):
+        await self.begin()
+        too_late = asyncio.create_task(self.end(save=lambda: False))
+        await asyncio.sleep(0)
+        await self.log.begin(self.generation_id, epoch=1)
+        with suppress(Fenced, EventsExpired):
+            assert await too_late is None
+        await self.write("a")
+        kinds = [event.kind for batch in await self.follow() for event in batch]
+        assert kinds == ["delta", "done"]
 
     async def test_end_that_cannot_be_saved_is_not_shown_and_can_be_tried_again(self):
         await self.begin()

@@ -20,6 +20,7 @@ SUITES = (
     "tests/views/test_growth.py",
     "tests/views/test_kept.py",
     "tests/views/test_parameters.py",
+    "tests/views/test_personas.py",
     "tests/views/test_tree.py",
 )
 

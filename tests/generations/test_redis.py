@@ -14,6 +14,7 @@ from chat.eventlog.redis import RedisEventLog
 from chat.events import EventKind
 from chat.generations import engine, recover, shutdown, stop_generation
 from chat.models import Generation
+from tests.generations.races import Races
 from tests.generations.test_generations import GenerationCase, GenerationContract
 from tests.servers import RedisServer
 from tests.upstream import words_text
@@ -175,6 +176,10 @@ class RedisGenerationTests(RedisGenerationMixin, GenerationContract, Transaction
                 await asyncio.sleep(0.02)
         with pytest.raises(EventsExpired):
             await reader
+
+
+class RedisRaceTests(RedisGenerationMixin, Races, TransactionTestCase):
+    pass
 
 
 class GenerationWithoutRedisTests(RedisGenerationMixin, GenerationCase, TransactionTestCase):

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -157,7 +157,8 @@ class ApiTests(KeptTestCase):
 class InForceTests(KeptTestCase):
     def run_of(self, **fields):
         ask = Ask(user=self.ada, key=str(uuid4()), default_model="demo", text="Why?", **fields)
-        return turns.load_run(accept(ask).generation)
+        with transaction.atomic():
+            return turns.load_run(accept(ask).generation)
 
     def persona(self, **fields):
         return make(self.ada, **{k: v for k, v in POET.items() if k != "name"} | fields)
@@ -294,7 +295,8 @@ class PageTests(KeptTestCase):
     def test_the_picker_of_a_form_keeps_it_leaves_it_and_never_renews_it(self):
         persona = make(self.ada)
         conversation = self.add(persona_version=persona.newest)
-        change_persona(self.ada, persona.pk, {"system_prompt": "Sing."})
+        with transaction.atomic():
+            change_persona(self.ada, persona.pk, {"system_prompt": "Sing."})
         html = self.get("conversation", conversation.pk)
         assert "has a newer version, 2" in html
         for value, number in ((str(persona.pk), 1), ("", None)):
@@ -308,7 +310,8 @@ class PageTests(KeptTestCase):
     def test_the_options_give_the_newer_version_another_one_or_none(self):
         persona, other = make(self.ada), make(self.ada, "Cook")
         conversation = self.add(persona_version=persona.newest)
-        change_persona(self.ada, persona.pk, {"system_prompt": "Sing."})
+        with transaction.atomic():
+            change_persona(self.ada, persona.pk, {"system_prompt": "Sing."})
         assert "Version 2 is newer." in self.get("options", conversation.pk)
 
         def choose(value):
