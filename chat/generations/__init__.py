@@ -276,7 +276,10 @@ async def _stop_elsewhere(generation: Generation) -> None:
     unended = Generation.objects.active().filter(pk=generation.pk)
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            while await in_database(unended.exists):  # noqa: ASYNC110 - it ends elsewhere
+            while await in_database(unended.exists):
+                # Handed out a moment ago, it may be about to run here after all.
+                if await engine().stop(generation.pk):
+                    return
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
     except TimeoutError:
         raise Overloaded(retry_after=5) from None

@@ -229,6 +229,7 @@ def addresses(served):
     file = ada.http.post("/attachments/", files={"file": ("notes.txt", b"A note.")})
     ids = {
         "attachment_id": file.json()["id"],
+        "persona_id": ada.http.post("/personas/", json={"name": "Mine."}).json()["id"],
         "share_id": ada.http.post(shares, json={}).json()["id"],
         "generation_id": generation["id"],
         "conversation_id": generation["conversation"],
