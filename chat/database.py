@@ -29,6 +29,7 @@ T = TypeVar("T")
 THREADS = 8  # As many connections, kept open: these threads do not end with a request.
 # Out of room, out of order, or read-only.
 SQLITE_FULL = {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_READONLY"}
+POSTGRES_DEADLOCK = "40P01"
 POSTGRES_FULL = {"53100", "25006"}
 GROUP = 64  # At most so many units share a commit.
 END = None  # In place of a unit: there will be no more.
@@ -68,6 +69,10 @@ class _InDoubt(OperationalError):
     """A commit failed, and nobody knows whether it took place."""
 
 
+class _Deadlock(OperationalError):
+    """Two waited for each other, and PostgreSQL has undone all that this one did."""
+
+
 def _atomically(unit: Callable[[], T]) -> T:
     is_written = False
     try:
@@ -78,6 +83,8 @@ def _atomically(unit: Callable[[], T]) -> T:
     except (OperationalError, InterfaceError) as exc:
         if is_written:
             raise _InDoubt(*exc.args) from exc.__cause__
+        if getattr(exc.__cause__, "sqlstate", "") == POSTGRES_DEADLOCK:
+            raise _Deadlock(*exc.args) from exc.__cause__
         raise
 
 
@@ -85,11 +92,13 @@ def _run(unit: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     before = connection.connection
     try:
         return unit(*args, **kwargs)
+    except _Deadlock:
+        pass
     except (OperationalError, InterfaceError) as exc:
         if isinstance(exc, _InDoubt) or before is None or _is_still(before):
             raise _gave_up(exc) from exc
-    # The server had ended this thread's connection, perhaps long ago, and nothing was done.
-    connections.close_all()
+        # The server had ended this thread's connection, perhaps long ago, and nothing was done.
+        connections.close_all()
     try:
         return unit(*args, **kwargs)
     except (OperationalError, InterfaceError) as exc:

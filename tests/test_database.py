@@ -6,6 +6,8 @@ from unittest import skipUnless
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test import TransactionTestCase
 
 from chat.database import THREADS, close_database_threads, in_database, in_transaction
@@ -111,6 +113,22 @@ class InTransactionTests(TransactionTestCase):
         )
         assert commits.count("COMMIT") <= 3
         assert len(await in_database(titles)) == 21
+
+    @skipUnless(connection.vendor == "postgresql", "SQLite has one writer")
+    async def test_of_two_that_wait_for_each_other_both_are_done_in_the_end(self):
+        first, second = await in_database(create, "first"), await in_database(create, "second")
+
+        def lengthen(*rows):
+            for row in rows:
+                title = Concat("title", Value("!"))
+                Conversation.objects.filter(pk=row.pk).update(title=title)
+                time.sleep(0.3)
+
+        await asyncio.gather(
+            in_transaction(lengthen, first, second), in_transaction(lengthen, second, first)
+        )
+        titles = Conversation.objects.order_by("title").values_list("title", flat=True)
+        assert await in_database(list, titles) == ["first!!", "second!!"]
 
     @skipUnless(connection.vendor == "postgresql", "SQLite's file ends no connections")
     async def test_d10_connections_that_the_server_has_ended_are_made_again(self):

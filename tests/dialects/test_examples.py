@@ -52,7 +52,8 @@ def test_the_example_for_text_alone_works(site, ada):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('{"answer":"Scattering."}')
-    assert "data: Dust\n" in done.stdout
+    # How many events a text comes in is a matter of time.
+    assert "".join(re.findall(r"^data: (.*)$", done.stdout, re.MULTILINE)) == "Dust."
     assert done.stdout.endswith("Grass.")
 
 
