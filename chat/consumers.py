@@ -221,8 +221,3 @@ class ChatConsumer(Socket):
         except Exception:
             logger.exception("A reader of generation %s failed", generation_id)
             await self.send_error(InternalError(), generation=generation_id)
-
-
-def _parent_of(frame: frames.Send) -> UUID | Parent | None:
-    """Return what a prompt is to follow. Null is the root, nothing at all the newest answer."""
-    return frame.parent if "parent" in frame.model_fields_set else Parent.NEWEST

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from chat.chain import CHARACTERS_PER_TOKEN
 from chat.conf import chat_settings
 from chat.errors import NotContinuable, StorageFailed
 from chat.eventlog import BaseEventLog
@@ -28,8 +29,7 @@ INSTRUCTION = (
     " the middle of a sentence or a word. Repeat nothing of it, and say nothing about this."
 )
 WHOLE = "This answer is whole: there is nothing to go on from. Have it answer again for another."
-# Four characters a token, as everywhere; and what is said around the texts.
-CHARS_PER_TOKEN = 4
+# For what is said around the texts.
 AROUND_CHARS = 4 * len(INSTRUCTION)
 
 
@@ -58,17 +58,16 @@ def answer_before(generation: Generation) -> Message | None:
 
 
 def told(
-    history: Sequence[tuple[str, str]], prompt: str, kept: str, *, system: str | None
+    history: Sequence[tuple[str, str]], prompt: str, kept: str, *, system: str | None, tokens: int
 ) -> tuple[list[tuple[str, str]], str]:
     """
     Return the history and the prompt that have a model go on from an answer.
 
-    Of one that does not fit beside what was asked, only the end is told.
+    Of one that does not fit into so many tokens beside what was asked, only the end is told.
     """
-    settings = chat_settings()
     asked = len(prompt) + IMAGE_CHARS * len(images_of(prompt))
-    said = len(settings.system_prompt if system is None else system)
-    room = CHARS_PER_TOKEN * settings.context_tokens - asked - said - AROUND_CHARS
+    said = len(chat_settings().system_prompt if system is None else system)
+    room = CHARACTERS_PER_TOKEN * tokens - asked - said - AROUND_CHARS
     end = kept[-max(room, AROUND_CHARS) :]
     turn = [(str(Message.Role.USER), prompt), (str(Message.Role.ASSISTANT), end)]
     return [*history, *turn], INSTRUCTION

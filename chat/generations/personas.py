@@ -12,6 +12,7 @@ from uuid import UUID
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from chat.access import check_model
 from chat.errors import BadRequest, NotFound
 from chat.generations.parameters import merged
 from chat.llm.registry import check_model_name
@@ -106,8 +107,9 @@ def save_persona(persona: Persona, changes: Mapping[str, Any], *, by: "Viewer | 
 
     Part of a unit of database work. Raise UnknownModel.
     """
-    if changes.get("model"):
-        check_model_name(changes["model"])
+    if model := changes.get("model"):
+        # One's own names what one may use; the site's is for groups that staff know of.
+        check_model_name(model) if persona.is_sites else check_model(persona.owner_id, model)
     for name in NAMED:
         if name in changes:
             setattr(persona, name, changes[name])

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
-from chat.access import ask_for, find_groups
+from chat.access import ask_for
 from chat.background import spawn
 from chat.chain import stream_answer
 from chat.conf import chat_settings
@@ -26,7 +26,7 @@ from chat.errors import ChatError
 from chat.generations.end import Status
 from chat.generations.notify import notify_conversation
 from chat.generations.turns import Run
-from chat.llm.served import is_usable
+from chat.llm import served
 from chat.models import Conversation, Generation
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def make_later(run: Run, status: Status) -> None:
 async def _make(run: Run, model: str) -> None:
     try:
         await ask_for(run.owner_id)
-        if not is_usable(model, await find_groups(run.owner_id)):
+        if not served.is_usable(model, served.asking.get()):
             model = run.model  # That for titles is not for them.
         if turn := await in_database(_find_turn, run.generation_id):
             async with asyncio.timeout(TITLE_SECONDS):

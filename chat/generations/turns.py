@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from chat.chain import CHARACTERS_PER_TOKEN
 from chat.eventlog import event_log
 from chat.events import Event, EventKind
 from chat.generations import continued, lookups, provenance, steps, timing, usage
@@ -62,10 +63,11 @@ class Run:
 
 def load_run(generation: Generation) -> Run:
     """Return what the writer of a claimed generation needs."""
-    # Four characters a token is generous for prose; the chain trims to the model's exact bound.
+    # Generous for prose; the chain trims to the model's exact bound.
+    tokens = served.context_of(generation.model)
     *history, (_, prompt) = history_before(
         generation.message,
-        limit_chars=4 * served.context_of(generation.model),
+        limit_chars=CHARACTERS_PER_TOKEN * tokens,
         images=takes_images(generation.model),
     )
     told, history = split_system(history)
@@ -75,7 +77,7 @@ def load_run(generation: Generation) -> Run:
     )
     cut, saved = continued.answer_before(generation), generation.message.text
     if cut is not None:
-        history, prompt = continued.told(history, prompt, cut.text, system=system)
+        history, prompt = continued.told(history, prompt, cut.text, system=system, tokens=tokens)
     return Run(
         generation_id=generation.pk,
         epoch=generation.epoch,

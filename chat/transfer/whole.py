@@ -191,7 +191,7 @@ async def _conversations_of(user: "AbstractBaseUser") -> AsyncIterator[Conversat
 
 
 def _page(user: "AbstractBaseUser", after: UUID) -> list[Conversation]:
-    rows = Conversation.objects.filter(owner_id=user.pk, pk__gt=after)
+    rows = Conversation.objects.filter(owner_id=user.pk, pk__gt=after).with_persona()
     return list(rows.order_by("pk")[:CONVERSATIONS])
 
 

@@ -18,10 +18,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 from ninja import Header
 
+from chat.access import default_for, models_for
 from chat.errors import ChatError
 from chat.generations import regenerate, start_generation
 from chat.generations.forks import fork_conversation
-from chat.llm.registry import available_models, default_model
 from chat.models import Message
 from chat.views import schemas
 from chat.views.api import answer
@@ -142,7 +142,9 @@ async def _page(
     request: HttpRequest, message: Message, part: str, error: ChatError | None = None
 ) -> HttpResponse:
     """Show what there is to fill in, and what went wrong."""
-    choice = model_choice(message.conversation, await available_models(), await default_model())
+    user = cast("AbstractBaseUser", request.user)
+    models, default = await models_for(user), await default_for(user)
+    choice = model_choice(message.conversation, models, default)
     context = choice | {
         "message": message,
         "part": part,

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from chat.access import models_for
 from chat.database import in_database, in_transaction
 from chat.errors import ChatError, NotFound
 from chat.generations.personas import (
@@ -23,7 +24,6 @@ from chat.generations.personas import (
     find_persona,
     restore_version,
 )
-from chat.llm.registry import available_models
 from chat.models import Persona
 from chat.views.persona_api import list_of
 from chat.views.persona_forms import PersonaForm, initial_of
@@ -60,7 +60,9 @@ async def new(request: HttpRequest) -> HttpResponse:
         if made := await _try(form, make):
             messages.success(request, _("“%(name)s” is made.") % {"name": made})
             return redirect("chat:personas")
-    return await page_render(request, "chat/persona.html", {"form": form, **await _models()})
+    return await page_render(
+        request, "chat/persona.html", {"form": form, **await _models(request.user)}
+    )
 
 
 @never_cache
@@ -113,7 +115,7 @@ async def _edit(request: HttpRequest, found: Persona) -> HttpResponse:
             messages.success(request, told % {"number": number})
             return redirect("chat:persona", found.pk)
     context = {"persona": found, "form": form, "versions": await _versions(found)}
-    return await page_render(request, "chat/persona.html", context | await _models())
+    return await page_render(request, "chat/persona.html", context | await _models(request.user))
 
 
 async def _hide(request: HttpRequest, persona_id: UUID, *, hidden: bool) -> HttpResponse:
@@ -142,8 +144,8 @@ async def _versions(found: Persona) -> list[Any]:
     return await in_database(list, shown[:MAX_VERSIONS])
 
 
-async def _models() -> dict[str, Any]:
-    return {"model_names": [model.name for model in await available_models()]}
+async def _models(user: Any) -> dict[str, Any]:
+    return {"model_names": [model.name for model in await models_for(user)]}
 
 
 async def _read(request: HttpRequest, persona_id: UUID, *, own: bool = False) -> Persona:
