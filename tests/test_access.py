@@ -85,6 +85,20 @@ def test_lists_hold_what_each_may_use(people):
     assert people["bob"].get("/v1/models/fast").status_code == 404
 
 
+def test_pages_and_personas_name_only_what_each_may_use(site, people):
+    for name, may in (("ada", True), ("bob", False)):
+        sent = ask(people[name], model="demo").json()
+        ended(people[name], sent["generation"]["id"])
+        answer = sent["generation"]["message"]
+        with httpx.Client(base_url=site.url, cookies=site.login(name), timeout=20) as browser:
+            for path in ("/", "/personas/new/", f"/m/{answer}/again/"):
+                page = browser.get(path)
+                assert page.status_code == 200
+                assert ('"fast"' in page.text) is may, path
+        made = api(people[name], "POST", "/personas/", {"name": "Quick", "model": "fast"})
+        assert made.status_code == (201 if may else 404)
+
+
 def test_an_answer_is_asked_with_its_own_key_and_parameters(site, people):
     answer = ask(people["ada"], model="fast")
     assert answer.status_code == 202, answer.text
