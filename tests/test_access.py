@@ -1,6 +1,7 @@
 """Who may use which model, at every door of a real site with a real model server."""
 
 import json
+import re
 import time
 from contextlib import suppress
 from uuid import uuid4
@@ -142,6 +143,32 @@ def test_a_strangers_model_is_unknown_over_the_socket_and_again(site, people):
         while (told := json.loads(socket.recv(timeout=10)))["type"] != "error":
             pass
     assert told["code"] == "unknown_model"
+
+
+def test_a_strangers_model_is_unknown_over_the_ai_sdks_socket(site, people):
+    headers = {"Authorization": people["bob"].headers["Authorization"]}
+    said = {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}
+    told = {}
+    with connect(f"{site.ws_url}/ws/ai/", additional_headers=headers) as socket:
+        for name in ("fast", "fost"):
+            chat = {"id": f"c{uuid4().hex[:15]}", "messages": [said], "trigger": "submit-message"}
+            frame = {"type": "send", "requestId": name, "headers": {}, "body": {"model": name}}
+            socket.send(json.dumps(frame | chat))
+            told[name] = json.loads(socket.recv(timeout=10))
+    assert told["fast"]["type"] == "error"
+    assert json.dumps(told["fast"]).replace("fast", "fost") == json.dumps(told["fost"])
+    assert site.upstream.journal == []
+
+
+def test_a_strangers_model_is_refused_to_a_form(site, people):
+    with httpx.Client(base_url=site.url, cookies=site.login("bob"), timeout=20) as browser:
+        page = browser.get("/").text
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+        sent = {"csrfmiddlewaretoken": token[1], "text": "Kept words", "model": "fast"}
+        answer = browser.post("/", data=sent, headers={"Referer": site.url})
+    assert answer.status_code == 404
+    assert "Kept words" in answer.text
+    assert site.upstream.journal == []
 
 
 def test_who_may_not_use_the_default_gets_another(people):

@@ -188,6 +188,14 @@ class HistoryTests(AdminCase):
         self.assertContains(page, url(Message, "change", generation.message.parent_id))
         self.assertContains(page, f'<div class="chat-text" dir="auto">{text}</div>')
 
+    def test_a_generation_leads_to_the_one_that_it_goes_on_from(self):
+        cut = make_turn(self.conversation, status=Status.STOPPED)
+        address = url(Generation, "change", cut.pk)
+        generation = make_turn(self.conversation, continues=cut)
+        page = self.client.get(url(Generation, "change", generation.pk))
+        self.assertContains(page, f'<a href="{address}">An answer that broke off</a>')
+        self.assertNotContains(self.client.get(address), "An answer that broke off")
+
     def test_conversation_shows_a_bounded_transcript(self):
         for number in range(51):
             make_turn(self.conversation, text=f"question {number}.", answer="y" * 3000)

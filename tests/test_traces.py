@@ -170,6 +170,12 @@ class HeadTests(PageCase):
         assert "upstream_auth" in html
         assert "The key &lt;x&gt; was refused." in html
 
+    def test_one_that_goes_on_from_another_leads_to_it(self) -> None:
+        assert "Goes on from" not in self.page()
+        cut = add_answer(self.conversation, status="stopped")
+        html = self.page(add_answer(self.conversation, continues=cut))
+        assert f'Goes on from <a href="{reverse("chat:trace", args=[cut.pk])}">' in html
+
     def test_a_reason_that_a_step_gives_is_told(self) -> None:
         refused = add_answer(self.conversation, agent="router")
         add_steps(

@@ -11,9 +11,11 @@ from django.test import override_settings
 from django.utils.translation import override
 
 from chat import errors, language
+from chat.generations.continued import AGENTS, EMPTY, WHOLE, WRITING
 from scripts import translations
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+REASONS = (WHOLE, WRITING, AGENTS, EMPTY)
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z.\d]*[sdf]|%[sd]|\{\w+\}|<[^>]+>")
 
 
@@ -91,3 +93,11 @@ def test_people_are_told_errors_in_their_language_and_programs_in_english():
         assert language.tell(special) == "Die Nachricht ist zu lang. Kürzen Sie sie."
         assert errors.Overloaded().as_dict() == error
     assert language.tell({"code": "prompt_too_long", "message": "9 too many."}) == "9 too many."
+
+
+def test_people_are_told_why_an_answer_cannot_be_gone_on_from():
+    with override("de"):
+        told = {language.tell(errors.NotContinuable(why).as_dict()) for why in REASONS}
+        assert len(told) == len(REASONS)
+        assert language.tell(errors.NotContinuable().as_dict()) not in told
+    assert all(errors.NotContinuable(why).as_dict()["message"] == why for why in REASONS)

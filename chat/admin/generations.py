@@ -42,10 +42,10 @@ class GenerationAdmin(HistoryAdmin[Generation]):
         *("owner", "conversation_link", "message_link", "status", "model"),
         *("created_at", "started_at", "first_delta_at", "ended_at", "duration"),
         *("time_to_first_token", "usage", "tokens_per_second", "cursor", "finish_reason", "error"),
-        *("options", "trace_link"),
+        *("options", "continues_link", "trace_link"),
     )
     readonly_fields = (
-        *("conversation_link", "message_link", "trace_link", "duration"),
+        *("conversation_link", "message_link", "continues_link", "trace_link", "duration"),
         *("time_to_first_token", "tokens_per_second"),
     )
 
@@ -95,6 +95,11 @@ class GenerationAdmin(HistoryAdmin[Generation]):
     @admin.display(description=_("message"))
     def message_link(self, generation: Generation) -> str:
         return link(generation.message, _("Answer"))
+
+    @admin.display(description=_("goes on from"), empty_value="–")
+    def continues_link(self, generation: Generation) -> str | None:
+        before = generation.continues
+        return link(before, _("An answer that broke off")) if before is not None else None
 
     @admin.display(description=_("trace"))
     def trace_link(self, generation: Generation) -> str:

@@ -17,7 +17,7 @@ from chat.errors import (
 )
 from chat.generations import attachments, budgets, continued, told
 from chat.generations.asks import Accepted, Ask, Parent
-from chat.generations.history import newest_end
+from chat.generations.history import is_withdrawn, newest_end, where_it_hung
 from chat.generations.lookups import active_in, standing
 from chat.generations.parameters import model_of
 from chat.generations.personas import newest_of
@@ -209,9 +209,12 @@ def _find_parent(ask: Ask, conversation: Conversation) -> Message | None:
         return newest_end(conversation)
     if ask.parent_id is None:
         return None
-    parent = conversation.messages.filter(pk=ask.parent_id).first()
+    found = conversation.messages.select_related("generation").filter(pk=ask.parent_id)
+    parent = found.first()
     if parent is None:
         raise NotFound
+    if is_withdrawn(parent):
+        return where_it_hung(parent)
     if parent.role == Message.Role.USER and parent.children.exists():
         raise BadRequest("parent: name an answer, or null to begin at the root.")
     return parent

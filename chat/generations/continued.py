@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.utils.translation import gettext_noop
+
 from chat.chain import CHARACTERS_PER_TOKEN
 from chat.conf import chat_settings
 from chat.errors import NotContinuable, StorageFailed
@@ -28,7 +30,12 @@ INSTRUCTION = (
     "Your answer above broke off. Go on exactly where it ended: write only what comes next, even in"
     " the middle of a sentence or a word. Repeat nothing of it, and say nothing about this."
 )
-WHOLE = "This answer is whole: there is nothing to go on from. Have it answer again for another."
+WHOLE = gettext_noop(
+    "This answer is whole: there is nothing to go on from. Have it answer again for another."
+)
+WRITING = gettext_noop("This answer is still being written. Wait, or stop it first.")
+AGENTS = gettext_noop("An agent's answer cannot be continued. Have it answer again.")
+EMPTY = gettext_noop("There is no text to go on from. Have it answer again.")
 # For what is said around the texts.
 AROUND_CHARS = 4 * len(INSTRUCTION)
 
@@ -40,11 +47,11 @@ def find_cut(answer_id: UUID) -> Generation:
     if generation is None:  # It was imported, or is a copy.
         raise NotContinuable(WHOLE)
     if not generation.is_terminal:
-        raise NotContinuable("This answer is still being written. Wait, or stop it first.")
+        raise NotContinuable(WRITING)
     if generation.agent:
-        raise NotContinuable("An agent's answer cannot be continued. Have it answer again.")
+        raise NotContinuable(AGENTS)
     if not generation.message.text:
-        raise NotContinuable("There is no text to go on from. Have it answer again.")
+        raise NotContinuable(EMPTY)
     if not generation.is_cut:
         raise NotContinuable(WHOLE)
     return generation

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from chat.database import in_transaction
 from chat.errors import BadRequest, NotFound
@@ -89,7 +90,7 @@ def _find_step(origin: Conversation, step_id: UUID) -> Step:
     if step is None:
         raise NotFound
     if step.status == Step.Status.STARTED:
-        raise BadRequest("This step still runs. Fork when it has ended.")
+        raise BadRequest(gettext_noop("This step still runs. Fork when it has ended."))
     return step
 
 

@@ -5,7 +5,7 @@ from itertools import takewhile
 from django.db import connection
 
 from chat.generations.attachments import IMAGE_CHARS, with_files
-from chat.models import Conversation, Message
+from chat.models import Conversation, Generation, Message
 from chat.models.ids import from_column, to_column
 from chat.text import images_of
 
@@ -95,6 +95,20 @@ def newest_end(conversation: Conversation) -> Message | None:
     prompt = conversation.messages.open_ends().order_by("-id").first()
     ends = [end for end in (answer, prompt) if end is not None]
     return max(ends, key=lambda end: end.pk, default=None)
+
+
+def is_withdrawn(answer: Message) -> bool:
+    """Whether an answer was taken out of a queue. Without a query if its generation is loaded."""
+    generation: Generation | None = getattr(answer, "generation", None)
+    if generation is None:
+        return False
+    return generation.status == Generation.Status.STOPPED and generation.started_at is None
+
+
+def where_it_hung(answer: Message) -> Message | None:
+    """Return what the prompt of an answer followed; None if that began its branch."""
+    assert answer.parent is not None  # Every answer has a prompt.
+    return answer.parent.parent
 
 
 def path_to(message: Message) -> list[Message]:

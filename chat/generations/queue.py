@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.utils.translation import gettext_noop
+
 from chat.database import in_database, in_transaction
 from chat.errors import NotFound, NotQueued
 from chat.generations import attachments, lookups, remove_queued, stop_generation
@@ -22,7 +24,9 @@ from chat.models import Conversation, Generation, Message
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-FIXED = "This one continues elsewhere in the conversation, so it keeps its place in the queue."
+FIXED = gettext_noop(
+    "This one continues elsewhere in the conversation, so it keeps its place in the queue."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from chat.database import in_transaction
 from chat.errors import BadRequest, NotFound
@@ -32,9 +33,9 @@ async def rate(
     do not go with the value and for a comment that is too long.
     """
     if value not in Rating.Value.values:
-        raise BadRequest("value: say 1 for good or -1 for bad.")
+        raise BadRequest(gettext_noop("value: say 1 for good or -1 for bad."))
     if len(kept := reasons_for(value, reasons)) != len(set(reasons)):
-        raise BadRequest("reasons: not all of them go with this value.")
+        raise BadRequest(gettext_noop("reasons: not all of them go with this value."))
     if len(comment := comment.strip()) > MAX_COMMENT:
         raise BadRequest(f"comment: it has at most {MAX_COMMENT} characters.")
     fields: dict[str, Any] = {"value": value, "reasons": kept, "comment": comment}
@@ -73,7 +74,7 @@ def may_be_rated(message: Message) -> bool:
 def _save(user: "AbstractBaseUser", message_id: UUID, fields: dict[str, Any]) -> Rating:
     message = find_message(user, message_id)
     if not may_be_rated(message):
-        raise BadRequest("Only an answer that has ended can be rated.")
+        raise BadRequest(gettext_noop("Only an answer that has ended can be rated."))
     changed = {**fields, "owner_id": user.pk, "updated_at": timezone.now()}
     rating, _ = Rating.objects.update_or_create(message=message, defaults=changed)
     rating.message = message  # Known, for whoever is not to ask the database.

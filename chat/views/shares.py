@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -57,12 +58,14 @@ def create_share(
     if conversation is None:
         raise NotFound
     if conversation.temporary:
-        raise BadRequest("A temporary conversation is not kept, so it cannot be shared.")
+        raise BadRequest(
+            gettext_noop("A temporary conversation is not kept, so it cannot be shared.")
+        )
     if conversation.shares.count() >= MAX_SHARES:
         raise BadRequest(f"A conversation has at most {MAX_SHARES} links. Revoke one first.")
     leaf = _last_said(conversation)
     if leaf is None:
-        raise BadRequest("There is nothing to share yet.")
+        raise BadRequest(gettext_noop("There is nothing to share yet."))
     return conversation.shares.create(
         leaf_id=leaf,
         title=conversation.title,

@@ -228,6 +228,27 @@ class TurnTests(AcceptTestCase):
         third = self.ask("three", conversation_id=conversation_id)
         assert third.prompt.parent == first.generation.message
 
+    def test_a_prompt_that_names_a_withdrawn_answer_follows_what_that_had_followed(self):
+        first = self.ask("one")
+        conversation_id = first.prompt.conversation_id
+        second = self.ask("two", conversation_id=conversation_id)
+        turns.stop_queued(second.generation.pk)
+        third = self.ask(
+            "three", conversation_id=conversation_id, parent_id=second.generation.message_id
+        )
+        assert third.prompt.parent == first.generation.message
+        self.end(first, text="answer one")
+        run = turns.claim_next(conversation_id)
+        assert run is not None
+        assert run.history == [("user", "one"), ("assistant", "answer one")]
+
+    def test_an_answer_that_was_begun_and_stopped_is_followed(self):
+        first = self.ask("one")
+        self.end(first, text="half an", status=Status.STOPPED)
+        conversation_id, answer = first.prompt.conversation_id, first.generation.message
+        second = self.ask("two", conversation_id=conversation_id, parent_id=answer.pk)
+        assert second.prompt.parent == answer
+
     def test_an_end_is_saved_once(self):
         accepted = self.ask()
         self.end(accepted, text="kept")
