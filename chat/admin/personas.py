@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.admin.base import ChatAdmin, text_block, username_of
 from chat.generations.personas import save_persona
-from chat.llm.registry import is_model_name
+from chat.llm import served
 from chat.models import Persona, PersonaVersion
 from chat.views.persona_forms import ContentForm, initial_of
 
@@ -50,7 +50,7 @@ class PersonaAdminForm(SiteForm, ContentForm):
 
     def clean_model(self) -> str:
         name: str = self.cleaned_data["model"]
-        if name and not is_model_name(name):
+        if name and not served.is_usable(name):
             raise forms.ValidationError(_("No model has this name."))
         return name
 

@@ -96,14 +96,9 @@ def _defined(row: Served) -> ModelInfo:
     return ModelInfo(name=row.name, provider=provider, description=row.description, label=row.label)
 
 
-def is_model_name(name: str, groups: Groups = None) -> bool:
-    """Tell whether there is such a model for these groups. Loads none, asks no provider."""
-    return served.is_usable(name, groups)
-
-
 def check_model_name(name: str, groups: Groups = None) -> None:
     """Raise UnknownModel where there is no such model, or none for these groups: it is the same."""
-    if not is_model_name(name, groups):
+    if not served.is_usable(name, groups):
         raise UnknownModel(
             f"No model is called {name[:100]!r}. It may have been removed: choose one of the list"
             " of models."

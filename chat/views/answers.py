@@ -60,21 +60,13 @@ async def continue_message(
 @require_http_methods(["GET", "HEAD", "POST"])
 async def again(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Ask who is to answer again. A posted form has them do so, or the conversation's own."""
-    user, message = await _find(request, message_id, Message.Role.ASSISTANT)
+    _, message = await _find(request, message_id, Message.Role.ASSISTANT)
     if request.method != "POST":
         return await _page(request, message, "again")
     value = request.POST.get("model", "")
     choice = read_choice(value, message.conversation) if value else {}
-    try:
-        accepted = await regenerate(
-            user,
-            message_id=message_id,
-            key=_key(request, "again", message_id, value),
-            **choice,  # type: ignore[arg-type]
-        )
-    except ChatError as exc:
-        return await _page(request, message, "again", exc)
-    return _to(request, message.conversation_id, accepted.generation.message_id)
+    key = _key(request, "again", message_id, value)
+    return await _regenerate(request, message, key, **choice)
 
 
 @never_cache
@@ -82,10 +74,19 @@ async def again(request: HttpRequest, message_id: UUID) -> HttpResponse:
 @require_POST
 async def go_on(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Go on from an answer that broke off, and lead to the new one."""
-    user, message = await _find(request, message_id, Message.Role.ASSISTANT)
-    key = _key(request, "continue", message_id)
+    _, message = await _find(request, message_id, Message.Role.ASSISTANT)
+    return await _regenerate(
+        request, message, _key(request, "continue", message_id), continues=True
+    )
+
+
+async def _regenerate(
+    request: HttpRequest, message: Message, key: str, **options: Any
+) -> HttpResponse:
+    """Lead to the answer that is now beside another one, or say why there is none."""
+    user = cast("AbstractBaseUser", request.user)
     try:
-        accepted = await regenerate(user, message_id=message_id, key=key, continues=True)
+        accepted = await regenerate(user, message_id=message.pk, key=key, **options)
     except ChatError as exc:
         return await _page(request, message, "again", exc)
     return _to(request, message.conversation_id, accepted.generation.message_id)

@@ -14,7 +14,7 @@ from chat.agents.registry import agent_entries
 from chat.errors import ChatError, NotAuthenticated, NotFound, UnknownModel
 from chat.events import encode_json
 from chat.identity import Identity, identify_request
-from chat.llm.registry import is_model_name
+from chat.llm import served
 from chat.views import dialects
 from chat.views.completions import Completion, apart, begin
 from chat.views.dialects import View
@@ -107,7 +107,7 @@ async def create_completion(request: HttpRequest, identity: Identity) -> HttpRes
     asked = parse_request(request.body)
     is_flowno = request.headers.get("User-Agent", "").startswith("Flowno/")
     groups = await find_groups(identity.user.pk)
-    if is_flowno and not (asked.agent or is_model_name(asked.model, groups)):
+    if is_flowno and not (asked.agent or served.is_usable(asked.model, groups)):
         asked = asked.model_copy(update={"model": ""})  # Its programs name one in their code.
     place = Place(identity)
     with place.held as held:
