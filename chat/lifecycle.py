@@ -1,14 +1,13 @@
 """What a serving process does before its first connection and after its last."""
 
 import asyncio
-import gc
 import logging
 import signal
 import threading
 from functools import partial
 from typing import Any
 
-from chat import drain
+from chat import drain, garbage
 from chat.background import spawn
 from chat.bus import bus
 from chat.conf import chat_settings
@@ -19,10 +18,6 @@ from chat.readers import hear
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.05
-# How many objects may be left over before the collector looks for cycles among the newest, and
-# how many such looks come before the older ones are looked at. What start-up made is frozen, so
-# what is left costs little to look at; and what ended answers leave must not pile up for hours.
-GARBAGE = (20_000, 5, 2)
 
 
 class Lifecycle:
@@ -133,8 +128,5 @@ def _on_signal(loop: asyncio.AbstractEventLoop, act: Any, number: int, _frame: A
 
 async def _warm_up() -> None:
     await warm_up()
-    # What has been imported stays: the collector need not look through it again. Reference
-    # counting frees nearly all that answers and readers leave, so cycles can wait longer.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)
+    # What has been imported stays.
+    garbage.begin(lambda: engine().is_busy)

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from chat import drain
+from chat import drain, garbage
 from chat.conf import chat_settings
 from chat.generations import engine, recover
 from chat.lifecycle import end_runs
@@ -36,6 +36,7 @@ class Command(BaseCommand):
             loop.add_signal_handler(number, stop)
         model = await default_model()
         await warm_up()
+        garbage.begin(lambda: engine().is_busy)
         await recover()
         limit = chat_settings().worker_concurrency
         self.stdout.write(f"Worker    up to {limit} answers at once\nModel     {model}")
