@@ -12,8 +12,9 @@ PRODUCTION = HTTPS=1 DEBUG=0 ALLOWED_HOSTS=chat.example.com \
 	CSRF_TRUSTED_ORIGINS=https://chat.example.com \
 	SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')"
 
-# Tests mostly wait, so two processes share the whole suite; what is named in ARGS runs in one.
-HALVES = $(if $(ARGS),,-n 2 --dist loadfile)
+# Tests often wait, so three processes share the whole suite on two cores; what is named in ARGS runs
+# in one.
+SHARES = $(if $(ARGS),,-n 3 --dist loadfile)
 
 .DEFAULT_GOAL := help
 .PHONY: help run chat test test-faults test-fast test-libraries check bench bench-peers bench-quick assets setup fix clean
@@ -28,7 +29,7 @@ chat: setup ## Chat in this terminal, on the running site (ARGS="--user ada")
 	@exec $(PY) manage.py chat $(ARGS)
 
 test: assets ## Run all tests (ARGS="tests/test_start.py -x")
-	@$(PY) -m pytest $(HALVES) $(ARGS)
+	@$(PY) -m pytest $(SHARES) $(ARGS)
 
 test-faults: setup ## Run the fault suite whole: both stores, hundreds of kills
 	@FAULTS=full $(PY) -m pytest -m "" tests/faults tests/guarantees $(ARGS)
@@ -40,7 +41,7 @@ test-fast: setup ## Run the tests that need no browser
 test-libraries: setup ## Run the tests that say whether other versions of libraries will do
 	@$(PY) -m pytest --ignore=tests/browser --ignore=tests/faults --ignore=tests/guarantees \
 		--ignore=tests/eventlog/test_postgres.py --ignore=tests/test_rolling_restart.py \
-		--ignore=tests/clients --ignore=tests/terminal $(HALVES) $(ARGS)
+		--ignore=tests/clients --ignore=tests/terminal $(SHARES) $(ARGS)
 
 check: setup ## Lint, types, layers, migrations, deployment settings, lock files
 	@$(PY) -m ruff check .

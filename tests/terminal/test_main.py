@@ -68,7 +68,7 @@ def test_an_answer_is_printed_while_it_is_written(site, ada, start):
 
 
 def test_prompts_that_are_read_meanwhile_wait_and_are_answered_in_order(site, ada, start):
-    site.upstream.script([{"delta": "a"}, {"sleep": 3}, {"finish": "stop"}, {"done": True}])
+    site.upstream.script([{"delta": "a"}, {"sleep": 6}, {"finish": "stop"}, {"done": True}])
     client = start("--model", "openai:echo", person=ada)
     client.write("Write a.\n")
     client.wait_for("a")
