@@ -29,12 +29,12 @@ def begin(is_busy: Callable[[], bool]) -> None:
 
 
 async def _tidy(is_busy: Callable[[], bool]) -> None:
-    before = _looks()
+    looks = _looks()
     while not is_draining():
         await asyncio.sleep(LOOK_SECONDS)
-        is_calm, before = _looks() == before, _looks()
+        before, looks = looks, _looks()
         # Readers of other processes' answers make objects, too.
-        if is_calm and not is_busy() and any(gc.get_count()[1:]):
+        if looks == before and not is_busy() and any(gc.get_count()[1:]):
             gc.collect()
 
 

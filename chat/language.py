@@ -3,7 +3,7 @@ What pages say in the language of their reader: the words of scripts, and errors
 
 Programs are told errors in English whatever they accept, because a message of
 the protocol is for a log. Of errors in English, people are shown a translation:
-of the message itself where it is one of those below, else of what its code means.
+of the message itself where it has one, else of what its code means.
 """
 
 import functools

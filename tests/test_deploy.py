@@ -15,9 +15,9 @@ from PIL import Image
 
 from chat.conf import KEYS
 from tests.guarantees.clients import Person, check_log
-from tests.guarantees.sites import WIDE_LIMITS, People
+from tests.guarantees.sites import People, two_processes
 from tests.nginx import Nginx
-from tests.servers import BASE_DIR, DaphneSite, UvicornSite
+from tests.servers import BASE_DIR
 from tests.test_docs import README, rows
 
 DEPLOY = BASE_DIR / "deploy"
@@ -110,12 +110,8 @@ def test_a_secret_is_nowhere_preset():
 @pytest.fixture(scope="module")
 def two_sites(postgres_server):
     """Two processes on one database, the servers one of each kind."""
-    env = WIDE_LIMITS | {
-        "DATABASE_URL": postgres_server.create_database("behind_nginx"),
-        "SECRET_KEY": "the same in both of them, and long enough for the checks to accept it",
-    }
-    with DaphneSite(env=env) as one, UvicornSite(env=env, upstream=one.upstream) as two:
-        yield one, two
+    with two_processes(postgres_server, "behind_nginx") as sites:
+        yield sites
 
 
 @pytest.fixture(scope="module")

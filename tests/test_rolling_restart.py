@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.guarantees.clients import API, EventStream, Person, check_log
 from tests.guarantees.readers import Event, cut_events, text_of
-from tests.guarantees.sites import WIDE_LIMITS, People
+from tests.guarantees.sites import People, two_processes
 from tests.nginx import Nginx
 from tests.servers import DaphneSite, UvicornSite
 from tests.upstream import words_text
@@ -123,13 +123,9 @@ def by_long_poll(person: Person, answer: Answer) -> None:
 
 @pytest.fixture(params=[DaphneSite, pytest.param(UvicornSite, marks=pytest.mark.faults)])
 def two_sites(request, postgres_server):
-    name = f"rolling_{time.monotonic_ns()}"
-    env = (WIDE_LIMITS | DRAIN) | {
-        "DATABASE_URL": postgres_server.create_database(name),
-        "SECRET_KEY": "the same in both of them, and long enough for the checks to accept it",
-    }
-    with request.param(env=env) as one, request.param(env=env, upstream=one.upstream) as two:
-        yield one, two
+    name, kinds = f"rolling_{time.monotonic_ns()}", (request.param, request.param)
+    with two_processes(postgres_server, name, kinds=kinds, **DRAIN) as sites:
+        yield sites
 
 
 def restart(site) -> float:

@@ -75,9 +75,8 @@ async def again(request: HttpRequest, message_id: UUID) -> HttpResponse:
 async def go_on(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Go on from an answer that broke off, and lead to the new one."""
     _, message = await _find(request, message_id, Message.Role.ASSISTANT)
-    return await _regenerate(
-        request, message, _key(request, "continue", message_id), continues=True
-    )
+    key = _key(request, "continue", message_id)
+    return await _regenerate(request, message, key, continues=True)
 
 
 async def _regenerate(

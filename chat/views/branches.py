@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from chat.models import Conversation, Generation, Message, load_files
+from chat.generations.history import is_withdrawn
+from chat.models import Conversation, Message, load_files
 
 WINDOW = 100  # Messages; "show earlier" adds as many again.
 MAX_WINDOWS = 1000
@@ -49,7 +50,7 @@ def branch_of(
     rows = conversation.messages.filter(pk__in=branch[:limit]).exclude(role=Message.Role.SYSTEM)
     rows = rows.order_by("id").select_related("generation", "rating")
     messages = list(rows.with_siblings().with_thought())
-    if leaf is None and messages and _was_taken_back(messages[-1]):
+    if leaf is None and messages and is_withdrawn(messages[-1]):
         kept = conversation.messages.newest_kept()
         return branch_of(conversation, limit=limit, leaf=kept or messages[-1].pk)
     load_files(messages)
@@ -80,13 +81,4 @@ def _pager(message: Message, ids: Sequence[UUID]) -> Pager | None:
         count=len(ids),
         previous=ids[place - 1] if place else None,
         next=ids[place + 1] if place + 1 < len(ids) else None,
-    )
-
-
-def _was_taken_back(message: Message) -> bool:
-    generation: Generation | None = getattr(message, "generation", None)
-    return (
-        generation is not None
-        and generation.status == Generation.Status.STOPPED
-        and generation.started_at is None
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.guarantees.clients import Person
-from tests.servers import DaphneSite, Site
+from tests.servers import DaphneSite, PostgresServer, Site, UvicornSite
 
 # What must never be seen again outside the request that needs it.
 UPSTREAM_KEY = "sk-canaryupstream0123456789"
@@ -89,6 +89,24 @@ def site_with_people(
         assert not leaked, f"The log of the site holds {leaked}"
         _, found, error = site.output.partition(" ERROR ")
         assert expect_errors or not found, error[:8000]
+
+
+@contextmanager
+def two_processes(
+    postgres: PostgresServer,
+    database: str,
+    *,
+    kinds: tuple[type[Site], type[Site]] = (DaphneSite, UvicornSite),
+    **env: Any,
+) -> Iterator[tuple[Any, Any]]:
+    """Serve a site with wide limits by two processes, on a new PostgreSQL database."""
+    both = {
+        "DATABASE_URL": postgres.create_database(database),
+        "SECRET_KEY": "the same in both of them, and long enough for the checks to accept it",
+    }
+    options = {"env": WIDE_LIMITS | both | env}
+    with kinds[0](**options) as one, kinds[1](upstream=one.upstream, **options) as two:
+        yield one, two
 
 
 def database_path(site: Site) -> Path:

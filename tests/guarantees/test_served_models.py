@@ -6,8 +6,7 @@ import time
 import pytest
 
 from tests.guarantees.clients import Person
-from tests.guarantees.sites import WIDE_LIMITS, People
-from tests.servers import DaphneSite, UvicornSite
+from tests.guarantees.sites import People, two_processes
 from tests.upstream import words_text
 
 ADMIN = "/admin/chat/servedmodel/"
@@ -21,14 +20,9 @@ JOIN = (
 
 @pytest.fixture(scope="module")
 def two_sites(postgres_server):
-    env = WIDE_LIMITS | {
-        "DATABASE_URL": postgres_server.create_database("served_models"),
-        "SECRET_KEY": "the same in both of them, and long enough for the checks to accept it",
-        "CHAT_TITLES": "on",
-        "CHAT_TITLE_MODEL": "namer",
-    }
-    with DaphneSite(env=env) as one, UvicornSite(env=env, upstream=one.upstream) as two:
-        yield one, two
+    titles = {"CHAT_TITLES": "on", "CHAT_TITLE_MODEL": "namer"}
+    with two_processes(postgres_server, "served_models", **titles) as sites:
+        yield sites
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +117,7 @@ def test_who_may_not_use_the_model_for_titles_has_theirs_from_the_answers(
     mine = {"groups": group_of(root), "base_url": upstream.base_url}
     save(root, "namer", model="text:Named by the namer", **mine)
     soon(lambda: "namer" in names(ada))
-    for person, title in ((ada, "Named by the namer"), (bob, "Said by the answerer")):
+    for person, title in ((ada, "Named by the namer"), (bob, SAID)):
         conversation = person.conversation()
         person.ended(person.ask("Hi", conversation=conversation, model=f"openai:text:{SAID}"))
         path = f"/conversations/{conversation}/"
