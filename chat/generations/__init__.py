@@ -264,7 +264,10 @@ async def remove_queued(generation: Generation) -> bool:
 
 
 async def _stop_elsewhere(generation: Generation) -> None:
-    if is_alone():  # Then nobody runs it.
+    if is_alone():
+        if generation.worker == engine().worker:
+            return  # It was claimed a moment ago, and its writer is about to be here.
+        # Otherwise nobody runs it.
         claimed = await in_transaction(turns.claim_orphan, generation.pk, of=generation.worker)
         if claimed:
             await engine().take_over(claimed[0], stop=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,7 @@ from chat.generations import (
     start_generation,
     stop_generation,
 )
+from chat.generations.engine import InlineEngine
 from chat.generations.watch import is_alone
 from chat.models import Generation, Message
 from tests.upstream import FakeUpstream, words_text
@@ -179,6 +181,30 @@ class GenerationContract(GenerationCase):
             stopped = await stop_generation(second.generation)
             assert (wait, stopped.status) == (wait, Status.STOPPED)
             assert (await stopping).status == Status.STOPPED
+
+    async def test_a_stop_between_the_claim_and_its_writer_leaves_a_whole_log(self):
+        first = await self.start(model="openai:infinite@50")
+        second = await self.start(conversation_id=first.prompt.conversation_id)
+        reader = asyncio.create_task(self.events(second.generation))
+        claimed, go_on = asyncio.Event(), asyncio.Event()
+        begin = InlineEngine.start
+
+        async def start(engine, run):
+            claimed.set()
+            await go_on.wait()
+            await begin(engine, run)
+
+        with patch.object(InlineEngine, "start", start):
+            stopping = asyncio.create_task(stop_generation(first.generation))
+            await claimed.wait()
+            stopping_too = asyncio.create_task(stop_generation(second.generation))
+            await asyncio.wait([stopping_too], timeout=0.5)
+            go_on.set()
+            await asyncio.gather(stopping, stopping_too)
+        events = await reader
+        assert [event.kind.is_terminal for event in events].count(True) == 1
+        assert events[-1].kind == EventKind.STOPPED
+        assert await self.events(second.generation) == events
 
     async def test_the_run_goes_on_when_its_caller_is_cancelled(self):
         caller = asyncio.create_task(self.start(key="k"))
