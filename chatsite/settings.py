@@ -88,7 +88,7 @@ POSTGRES_OPTIONS: dict[str, Any] = {
     "pool": {"min_size": 2, "max_size": 12, "timeout": 5, "max_lifetime": 1800},
     "connect_timeout": 5,
     "options": "-c statement_timeout=10000 -c lock_timeout=3000"
-    " -c idle_in_transaction_session_timeout=15000",
+    " -c idle_in_transaction_session_timeout=5000",
 }
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}

@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests import servers
+from tests import emptying, servers
 from tests.clients.node import Node, NotInstalled, install
 from tests.project import Project
+
+
+def pytest_configure() -> None:
+    emptying.install()
 
 
 @pytest.fixture(autouse=True)

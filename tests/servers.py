@@ -23,7 +23,8 @@ from typing import Any, Self
 
 import httpx
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+from tests.shell import BASE_DIR, run_in
+
 START_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -137,15 +138,20 @@ class Server:
 
 
 @functools.cache
-def _migrated_database() -> bytes:
+def migrated_database() -> bytes:
     """Return an empty site's SQLite file; migrating anew for each site would take seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        env = _environment({"CHAT_DATA_DIR": folder})
-        command = [sys.executable, "manage.py", "migrate", "-v", "0"]
-        done = subprocess.run(command, cwd=BASE_DIR, env=env, capture_output=True, text=True)
-        if done.returncode:
-            raise ServerFailed(done.stdout + done.stderr)
+        _migrate(CHAT_DATA_DIR=folder)
         return (Path(folder) / "db.sqlite3").read_bytes()
+
+
+def _migrate(**env: str) -> None:
+    command = [sys.executable, "manage.py", "migrate", "-v", "0"]
+    done = subprocess.run(
+        command, cwd=BASE_DIR, env=_environment(env), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise ServerFailed(done.stdout + done.stderr)
 
 
 def _environment(extra: dict[str, str]) -> dict[str, str]:
@@ -210,7 +216,7 @@ class Site(Server):
             self.upstream = FakeUpstream().__enter__()
         database = self.data_dir / "db.sqlite3"
         if not self._fresh and not database.exists():
-            database.write_bytes(_migrated_database())
+            database.write_bytes(migrated_database())
         self._read_from = len(self.output)
         return super().start()
 
@@ -251,20 +257,28 @@ class Site(Server):
             raise ServerFailed(f"{args} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
+    def run(self, code: str) -> str:
+        """Run Python code on the site's data and return what it prints."""
+        if self.env["DJANGO_SETTINGS_MODULE"] == "tests.settings":
+            return run_in(self.env, code)
+        return self.manage("shell", "-v0", "-c", code)
+
     def create_user(
         self, username: str = "ada", password: str = "correct horse", *, staff: bool = False
     ) -> None:
         create = "create_superuser" if staff else "create_user"
-        self.manage(
-            "shell",
-            "-v0",
-            "-c",
+        self.run(
             "from django.contrib.auth import get_user_model as model;"
             f"model().objects.{create}(username={username!r}, password={password!r})",
         )
 
     def create_api_key(self, username: str = "ada") -> str:
-        return self.manage("create_api_key", username).strip()
+        printed = self.run(
+            "from chat.management.people import find_user\n"
+            "from chat.models import ApiKey\n"
+            f"print(ApiKey.objects.create_key(find_user({username!r}))[1])"
+        )
+        return printed.strip()
 
     def login(self, username: str = "ada", password: str = "correct horse") -> dict[str, str]:
         """Sign in as the browser does, and return the cookies."""
@@ -454,10 +468,21 @@ class PostgresServer(Server):
     def url_of(self, database: str) -> str:
         return f"postgres://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str = "chat") -> str:
-        """Return the URL of a new, empty database."""
+    def create_database(self, name: str = "chat", *, empty: bool = False) -> str:
+        """Return the URL of a new database: as `migrate` leaves it, which is a copy, or empty."""
+        template = "template1" if empty else self.migrated
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url_of(name)
+
+    @functools.cached_property
+    def migrated(self) -> str:
+        """The name of a database as `migrate` leaves it, of which others are copies."""
+        url = self.create_database("migrated", empty=True)
+        _migrate(DATABASE_URL=url)
+        return "migrated"
+
+    def _execute(self, statement: str) -> None:
         import psycopg
 
         with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-        return self.url_of(name)
+            connection.execute(statement)  # type: ignore[arg-type]

@@ -15,3 +15,6 @@ os.environ.setdefault("SECRET_KEY", "a secret for tests, long enough for the che
 from chatsite.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+if template := os.environ.get("CHAT_TESTS_TEMPLATE"):
+    DATABASES["default"]["TEST"] = {"TEMPLATE": template}  # noqa: F405

@@ -250,7 +250,7 @@ class ExportUserTests(TransactionTestCase):
 def test_it_goes_through_a_pipe():
     with DaphneSite() as site:
         make = "from django.contrib.auth import get_user_model as g; g().objects.create_user('ada')"
-        site.manage("shell", "-v0", "-c", make)
+        site.run(make)
         data = piped(site)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None

@@ -73,7 +73,7 @@ def test_a_probe_comes_by_any_name_and_without_tls(site_factory):
 
 def test_a_database_that_hangs_fails_or_is_not_migrated(site_factory):
     with PostgresServer() as postgres:
-        url = postgres.create_database()
+        url = postgres.create_database(empty=True)
         site = site_factory(env={"DATABASE_URL": url})
         assert wait_until_ready(site).json() == READY
         postgres.process.send_signal(signal.SIGSTOP)

@@ -145,7 +145,7 @@ FREE = "from chat.models import RetentionRule; RetentionRule.objects.update(held
 def test_a_command_that_is_killed_leaves_whole_conversations_and_the_next_goes_on():
     with DaphneSite() as site:
         site.stop()
-        site.manage("shell", "-v0", "-c", FILL)
+        site.run(FILL)
         site._extra["CHAT_FAILPOINT"] = "during-retention:2"
         with pytest.raises(ServerFailed):
             site.manage("prune")
@@ -160,5 +160,5 @@ def test_a_command_that_is_killed_leaves_whole_conversations_and_the_next_goes_o
         }
         with pytest.raises(ServerFailed, match="by another process"):
             site.manage("prune")  # Nobody knows yet that it died: the hold is over in minutes.
-        site.manage("shell", "-v0", "-c", FREE)
+        site.run(FREE)
         assert "rule “Old”: 3 conversations" in site.manage("prune")

@@ -173,7 +173,8 @@ def test_d04_a_rolling_restart_loses_no_prompt_and_no_byte(two_sites):
         text = ada.saved_text(found)
         assert text == text_of(answer.events)
         assert words_text(WORDS).startswith(text)
-        assert (text == words_text(WORDS)) == (found["status"] == "done")
+        # One may be interrupted between its last word and its end.
+        assert found["status"] == "interrupted" or text == words_text(WORDS)
     assert any(answer.events[-1].kind == "done" for answer in answers)
     for person in persons:
         person.http.close()

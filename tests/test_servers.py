@@ -41,7 +41,7 @@ def test_redis(redis_server):
 
 
 def test_postgres(postgres_server, site_factory):
-    url = postgres_server.create_database("a_site")
+    url = postgres_server.create_database("a_site", empty=True)
     site: Site = site_factory(UvicornSite, env={"DATABASE_URL": url})
     site.create_user("ada")
     assert "sessionid" in site.login("ada")

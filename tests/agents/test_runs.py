@@ -20,7 +20,7 @@ from chat.generations.watch import is_alone
 from chat.llm.pieces import Piece
 from chat.models import Conversation, Generation, Message, Step
 from tests.agents.base import AgentCase
-from tests.servers import _environment, _migrated_database
+from tests.servers import _environment, migrated_database
 from tests.upstream import words_text
 
 Status = Generation.Status
@@ -48,7 +48,7 @@ asyncio.run(main())
 
 
 def test_a_plain_answer_loads_no_graph(tmp_path):
-    (tmp_path / "db.sqlite3").write_bytes(_migrated_database())
+    (tmp_path / "db.sqlite3").write_bytes(migrated_database())
     done = subprocess.run(
         [sys.executable, "-c", PLAIN],
         cwd=settings.BASE_DIR,

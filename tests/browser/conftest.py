@@ -2,9 +2,13 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
@@ -21,6 +25,11 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+# Those that wait before those that run.
+UNENDED = """
+    SELECT id FROM chat_generation WHERE status IN ('queued', 'running') ORDER BY status, id DESC
+"""
 
 expect.set_options(timeout=10_000)
 
@@ -53,7 +62,20 @@ def context(chromium: Browser, live_site: Site, account: None) -> Iterator[Brows
     context.on("console", lambda message: is_refusal(message) and wrong.append(message.text))
     yield context
     context.close()
+    stop_answers(live_site)
     assert wrong == []
+
+
+def stop_answers(site: Site) -> None:
+    """Stop what a test has left: it would take the answers that the next one has scripted."""
+    with closing(sqlite3.connect(site.data_dir / "db.sqlite3")) as database:
+        left = database.execute(UNENDED).fetchall()
+    if not left:
+        return
+    key = site.create_api_key()
+    for (generation,) in left:
+        address = f"{site.url}/api/v1/generations/{UUID(generation)}/stop/"
+        httpx.post(address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
 
 
 def is_refusal(message: Any) -> bool:

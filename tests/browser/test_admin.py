@@ -30,7 +30,7 @@ for n in range(80):
 def staff_site(live_site: Site) -> Site:
     live_site.create_user("root", staff=True)
     live_site.create_user("ada")
-    live_site.manage("shell", "-c", FILL)
+    live_site.run(FILL)
     answer(live_site)  # Its status and its first token's time are figures of their own.
     return live_site
 
@@ -137,7 +137,7 @@ if not RetentionRule.objects.exists():
 
 
 def test_a_dry_run_can_be_read_and_confirmed_by_everybody(tab: Page, staff_site: Site) -> None:
-    staff_site.manage("shell", "-v0", "-c", OLD)
+    staff_site.run(OLD)
     tab.goto(DRY_RUN)
     expect(tab.get_by_role("heading", name="What nobody reads")).to_be_visible()
     tab.get_by_text("Those unused for longest").first.click()

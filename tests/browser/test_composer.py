@@ -199,7 +199,7 @@ def restored(live_site: Site) -> Iterator[None]:
     """The tests of a module share an account: leave it as it was."""
     yield
     reset = "from chat.models import Preferences; Preferences.objects.update(ctrl_enter=False)"
-    live_site.manage("shell", "-c", reset)
+    live_site.run(reset)
 
 
 def prefer_ctrl_enter(page: Page) -> None:

@@ -163,7 +163,7 @@ def test_staff_define_a_model_and_only_its_group_has_it(
     live_site.create_user("bob")
     join = "from django.contrib.auth.models import Group, User; "
     join += "User.objects.get(username='ada').groups.add(Group.objects.create(name='makers'))"
-    live_site.manage("shell", "-c", join)
+    live_site.run(join)
     tabs = {name: chromium.new_context(base_url=live_site.url) for name in ("root", "ada", "bob")}
     pages = {}
     for name, context in tabs.items():

@@ -112,7 +112,7 @@ def test_a_server_that_ends_lets_an_answer_end_first(serve, kind):
 def test_a_budget_cuts_a_running_answer_and_refuses_the_next(serve):
     site, _, client = serve()
     budget = "from chat.models import Budget; Budget.objects.create(name='Lab', amount=60)"
-    site.manage("shell", "-c", budget)
+    site.run(budget)
     time.sleep(LIFE_SECONDS)  # By then every process knows of it.
     *chunks, last = list(stream(client, "infinite@200"))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks)

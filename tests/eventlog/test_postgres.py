@@ -31,7 +31,11 @@ def test_suite_passes_on_postgresql(suite, postgres_server):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", suite],
         cwd=BASE_DIR,
-        env=os.environ | {"DATABASE_URL": postgres_server.url_of("postgres")},
+        env=os.environ
+        | {
+            "DATABASE_URL": postgres_server.url_of("postgres"),
+            "CHAT_TESTS_TEMPLATE": postgres_server.migrated,
+        },
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

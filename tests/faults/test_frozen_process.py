@@ -2,12 +2,17 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from tests.faults.clients import Turn
 from tests.faults.sites import RECOVERY, SLACK, Scene, two_processes
+from tests.servers import BASE_DIR
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,40 @@ def test_d05_a_process_that_wakes_up_late_appends_nothing(scene, owner, model):
     assert scene.judge() == []
 
 
-async def freeze(scene: Scene, owner: int, model: str) -> None:
+@pytest.mark.faults
+def test_d05_one_that_sleeps_within_a_transaction_is_replaced_as_soon(scene):
+    asyncio.run(freeze(scene, 0, TALKS, holds_row=True))
+    assert scene.judge() == []
+
+
+HOLD = """
+import os, signal
+from django.db import transaction
+from chat.models import Generation
+with transaction.atomic():
+    Generation.objects.select_for_update().get(pk="{pk}")
+    print("HOLDS", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@contextmanager
+def held(scene: Scene, generation: str) -> Iterator[None]:
+    """Have a process that has stopped lock a generation's row."""
+    command = [sys.executable, "manage.py", "shell", "-v0", "-c", HOLD.format(pk=generation)]
+    holder = subprocess.Popen(
+        command, cwd=BASE_DIR, env=scene.site.env, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout
+        assert holder.stdout.readline().strip() == "HOLDS"
+        yield
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+async def freeze(scene: Scene, owner: int, model: str, *, holds_row: bool = False) -> None:
     frozen, other = scene.sites[owner], scene.sites[1 - owner]
     turn = Turn(f"To be frozen {time.monotonic()}", model)
     async with (
@@ -50,12 +88,13 @@ async def freeze(scene: Scene, owner: int, model: str) -> None:
         while min(mine.cursor for mine in seen) < 5:
             await asyncio.sleep(0.02)
         frozen.signal(signal.SIGSTOP)
-        stopped = time.monotonic()
-        try:
-            await asyncio.wait_for(reading[1], RECOVERY + SLACK)
-        finally:
-            await asyncio.sleep(max(0, stopped + 2 - time.monotonic()))
-            frozen.signal(signal.SIGCONT)
+        with held(scene, turn.generation) if holds_row else nullcontext():
+            stopped = time.monotonic()
+            try:
+                await asyncio.wait_for(reading[1], RECOVERY + SLACK)
+            finally:
+                await asyncio.sleep(max(0, stopped + 2 - time.monotonic()))
+                frozen.signal(signal.SIGCONT)
         assert seen[1].status == "interrupted"
         # What the model server has sent meanwhile is there for the old writer to append. If it
         # is silent, nothing but a look at its row tells him.

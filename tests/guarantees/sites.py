@@ -47,7 +47,7 @@ print("PEOPLE", json.dumps(people))
 
 def sign_up(site: Site, *names: str) -> list[Person]:
     """Make accounts, each with a key and a session; the one named root administers."""
-    printed = site.manage("shell", "-v0", "-c", f"NAMES = {names!r}\n{SIGN_UP}")
+    printed = site.run(f"NAMES = {names!r}\n{SIGN_UP}")
     rows = json.loads(re.search(r"PEOPLE (.*)", printed)[1])  # type: ignore[index]
     return [Person(site, **row) for row in rows]
 

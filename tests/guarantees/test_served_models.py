@@ -28,7 +28,7 @@ def two_sites(postgres_server):
 @pytest.fixture(scope="module")
 def staff(two_sites):
     people = People(two_sites[0])
-    two_sites[0].manage("shell", "-c", JOIN)
+    two_sites[0].run(JOIN)
     yield people
     people.close()
 
