@@ -12,9 +12,9 @@ PRODUCTION = HTTPS=1 DEBUG=0 ALLOWED_HOSTS=chat.example.com \
 	CSRF_TRUSTED_ORIGINS=https://chat.example.com \
 	SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')"
 
-# Tests often wait, so two processes share the whole suite; with more, two cores are too few for those
-# that end a site in mid-answer. What is named in ARGS runs in one.
-SHARES = $(if $(ARGS),,-n 2 --dist loadfile)
+# Tests often wait, so three processes share the whole suite, on two cores too. What is named in ARGS
+# runs in one.
+SHARES = $(if $(ARGS),,-n 3 --dist loadfile)
 
 .DEFAULT_GOAL := help
 .PHONY: help run chat test test-faults test-fast test-libraries check bench bench-peers bench-quick assets setup fix clean

@@ -15,6 +15,7 @@ KEPT = {"django_content_type", "auth_permission"}
 def empty_tables(using: str) -> None:
     """Delete every row of every model, but for content types and permissions."""
     connection = connections[using]
+    connection.close()  # A test may have had the server end it.
     quote = connection.ops.quote_name
     tables = set(connection.introspection.django_table_names(include_views=False)) - KEPT
     looks = (f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {quote(name)})" for name in tables)

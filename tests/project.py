@@ -158,3 +158,6 @@ class Mounted:
         self.ws_url = f"ws://127.0.0.1:{project.port}/chat"
         self.upstream = project.upstream
         self.manage = project.manage
+
+    def run(self, code: str) -> str:
+        return self.manage("shell", "-v0", "-c", code)

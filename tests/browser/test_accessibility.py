@@ -241,6 +241,7 @@ def test_a_conversation_is_held_by_keys_alone(page: Page, live_site: Site) -> No
 
 
 def test_the_list_of_keys_names_each_and_is_not_for_who_types(page: Page) -> None:
+    expect(page.locator("#prompt")).to_be_focused()
     page.keyboard.type("Why?")
     expect(page.locator("#prompt")).to_have_value("Why?")
     page.locator("#scroller").focus()

@@ -109,6 +109,7 @@ def test_past_a_limit_nothing_is_asked(serve):
         assert "1 readers are open for you" in refusal.text
     for refusal in refusals[:-1]:
         assert refusal.json()["error"]["code"] == "rate_limited"
+    assert site.upstream.wait_for(bool)
     assert len(site.upstream.journal) == 1
 
 

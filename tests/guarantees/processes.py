@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.guarantees.clients import Person
 from tests.servers import Server
 
 # As the kernel's table of TCP connections has them.
@@ -21,6 +22,12 @@ def rss(server: Server) -> int:
     """Return the process's memory in bytes."""
     pages = int((_proc(server) / "statm").read_text().split()[1])
     return pages * 4096
+
+
+def warmed_rss(person: Person) -> int:
+    """Return the same once all is loaded that is loaded for the first answer."""
+    person.ended(person.ask("Load.", model="openai:words:5"))
+    return rss(person.site)
 
 
 def sockets(server: Server) -> int:

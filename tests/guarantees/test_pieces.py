@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.guarantees.clients import API, Person, check_log
-from tests.guarantees.processes import rss
+from tests.guarantees.processes import rss, warmed_rss
 from tests.guarantees.readers import EventStreamParser, text_of
 from tests.proxy import Proxy
 from tests.upstream import FakeUpstream
@@ -107,7 +107,7 @@ def test_b19_a_large_event_within_the_cap_is_split_into_small_ones(any_ada):
 
 @pytest.mark.parametrize("number", [100_000, pytest.param(1_000_000, marks=pytest.mark.faults)])
 def test_b19_events_of_one_byte_are_coalesced(any_site, any_ada, number):
-    before = rss(any_site)
+    before = warmed_rss(any_ada)
     any_site.upstream.script(f"text:{'y' * number}")
     started = time.monotonic()
     generation = any_ada.ask("Count.")

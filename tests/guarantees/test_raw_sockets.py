@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.guarantees.processes import rss, sockets, wait_until
+from tests.guarantees.processes import rss, sockets, wait_until, warmed_rss
 from tests.guarantees.raw import RawSocket, exchange, frame, handshake, head, open_raw, status_of
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -83,7 +83,7 @@ def test_b09_what_is_over_the_bound_is_closed_with_1009_and_not_kept(
     with RawSocket(any_ada) as warm:  # What the first such close loads is not counted.
         warm.send(data)
         warm.close_code()
-    before = rss(any_site)
+    before = warmed_rss(any_ada)
     sockets = [RawSocket(any_ada) for _ in range(8)]
     for socket in sockets:
         socket.send(data)
@@ -137,7 +137,7 @@ FLOODS = {
 def test_b10_a_flood_is_cut_off_and_nobody_else_feels_it(
     any_site, any_ada, unaffected, data, reading
 ):
-    before = rss(any_site)
+    before = warmed_rss(any_ada)
     with flood(any_ada, data) as (socket, ended):
         if reading:
             assert socket.close_code() in (1008, None)  # None: it was cut off while it sent.

@@ -144,6 +144,8 @@ def watching(
     person: Person, generations: dict[str, str], *headers: dict[str, str]
 ) -> Iterator[list[Watch]]:
     """Watch answers by several sessions or keys. What goes on ends with the answers."""
+    with person.follow(generations["quiet"]) as stream:
+        next(event for event in stream if event.kind == "delta")  # From now on it is quiet.
     watches = [Watch(person.site, each, **generations) for each in headers]
     try:
         for thread in [thread for watch in watches for thread in watch.threads]:
