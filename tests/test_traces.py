@@ -302,7 +302,7 @@ class StepTests(PageCase):
 
 class WholeConversationTests(PageCase):
     def test_all_its_steps_are_in_one_table_with_the_pauses_between(self) -> None:
-        later = timezone.now() + timedelta(minutes=5)
+        later = timezone.now() + timedelta(minutes=4, seconds=30)
         plain = add_answer(
             self.conversation, started_at=later, ended_at=later + timedelta(seconds=1)
         )
@@ -336,7 +336,7 @@ class WholeConversationTests(PageCase):
         assert html.count("think → ") < 20
 
     def test_the_newest_step_may_come_first(self) -> None:
-        later = timezone.now() + timedelta(minutes=5)
+        later = timezone.now() + timedelta(minutes=4, seconds=30)
         add_answer(self.conversation, started_at=later, ended_at=later + timedelta(seconds=1))
         html = self.page(all="", newest="")
         places = [html.index(f'data-step="{number}"') for number in (4, 3, 2, 1, 0)]

@@ -183,8 +183,10 @@ class GenerationContract(GenerationCase):
             assert (await stopping).status == Status.STOPPED
 
     async def test_a_stop_between_the_claim_and_its_writer_leaves_a_whole_log(self):
-        first = await self.start(model="openai:infinite@50")
-        second = await self.start(conversation_id=first.prompt.conversation_id)
+        endless = "openai:infinite@50"
+        first = await self.start(model=endless)
+        conversation = first.prompt.conversation_id
+        second = await self.start(model=endless, conversation_id=conversation)
         reader = asyncio.create_task(self.events(second.generation))
         claimed, go_on = asyncio.Event(), asyncio.Event()
         begin = InlineEngine.start
