@@ -461,7 +461,8 @@ class RedisFaultTests(RedisTestCase):
     async def test_a_redis_that_pauses_is_waited_for(self):
         await self.begin()
         await self.append("a")
-        async with self.followed():
+        async with self.followed() as elsewhere:
+            await elsewhere.last(self.generation_id)  # Its reader has begun before the pause.
             self.redis.client_pause(5000)
             assert (await self.append("b")).cursor == 2
             await self.end()
