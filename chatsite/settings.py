@@ -84,6 +84,8 @@ TEMPLATES = [
     },
 ]
 
+# A process that freezes within a transaction must give up what it has locked in time for others to
+# take its answers over: within 15 s, of which they need 10 to see that it is silent.
 POSTGRES_OPTIONS: dict[str, Any] = {
     "pool": {"min_size": 2, "max_size": 12, "timeout": 5, "max_lifetime": 1800},
     "connect_timeout": 5,

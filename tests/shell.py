@@ -44,7 +44,7 @@ def run_in(env: dict[str, str], code: str) -> str:
     return str(answer["printed"])
 
 
-@functools.cache
+@functools.cache  # For each process: a fork must not share its parent's pipes.
 def _shell(_pid: int) -> "subprocess.Popen[str]":
     shell = subprocess.Popen(
         [sys.executable, "-m", "tests.shell"],

@@ -73,7 +73,7 @@ def stop_answers(site: Site) -> None:
     if not left:
         return
     key = site.create_api_key()
-    for (generation,) in left:
+    for (generation,) in left:  # Those of others are refused, and go on.
         address = f"{site.url}/api/v1/generations/{UUID(generation)}/stop/"
         httpx.post(address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
 

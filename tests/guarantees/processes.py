@@ -24,9 +24,14 @@ def rss(server: Server) -> int:
     return pages * 4096
 
 
-def warmed_rss(person: Person) -> int:
-    """Return the same once all is loaded that is loaded for the first answer."""
+def warm_up(person: Person) -> None:
+    """Have an answer written, so that all is loaded that is loaded for the first one."""
     person.ended(person.ask("Load.", model="openai:words:5"))
+
+
+def warmed_rss(person: Person) -> int:
+    """Return the memory of a person's site once it is warm."""
+    warm_up(person)
     return rss(person.site)
 
 

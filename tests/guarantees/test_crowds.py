@@ -10,7 +10,7 @@ import pytest
 
 from tests.guarantees.clients import check_log
 from tests.guarantees.crowd import Crowd
-from tests.guarantees.processes import rss, sockets, threads, wait_until, warmed_rss
+from tests.guarantees.processes import rss, sockets, threads, wait_until, warm_up
 from tests.guarantees.readers import EventStreamParser, cut_events
 
 MAX_READERS = 2000
@@ -33,7 +33,7 @@ def silent(any_ada):
 
 
 def test_a02_two_thousand_idle_readers_are_held_and_the_next_is_refused(any_site, any_ada, silent):
-    warmed_rss(any_ada)
+    warm_up(any_ada)
     connections = sockets(any_site)
     pid = any_site.process.pid
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (8192, 8192))
