@@ -43,6 +43,7 @@ def test_a_point_that_does_not_exist_is_refused():
     assert "no such point" in ended.stderr
 
 
+@pytest.mark.django_db  # Which fields a database has is one of the checks.
 def test_the_variable_is_no_misspelt_setting(monkeypatch):
     monkeypatch.setenv(failpoints.VARIABLE, "after-append")
     assert [found for found in run_checks() if "FAILPOINT" in found.msg] == []

@@ -3,14 +3,14 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
 
 from tests.servers import Site
 
@@ -81,6 +81,16 @@ def stop_answers(site: Site) -> None:
 def is_refusal(message: Any) -> bool:
     """Whether the page's security policy had to refuse something."""
     return message.type == "error" and "Content Security Policy" in message.text
+
+
+def keeps(field: str) -> Callable[[Response], bool]:
+    """Tells a PATCH of this field from others, such as that which says that one was seen."""
+
+    def is_kept(answer: Response) -> bool:
+        request = answer.request
+        return request.method == "PATCH" and field in (request.post_data_json or {})
+
+    return is_kept
 
 
 def sign_in(context: BrowserContext, site: Site, username: str = "ada") -> None:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import keeps, sign_in
 from tests.browser.test_chat import answer_of, ask, text_of, wait_for_end, wait_until_writing
 from tests.servers import Site
 from tests.upstream.modes import words_text
@@ -64,7 +64,7 @@ def test_the_default_is_the_sites_and_not_the_conversations(page: Page, live_sit
     ask(page)
     wait_for_end(page)
     default = page.locator("#model option").first.get_attribute("data-name") or ""
-    with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+    with page.expect_response(keeps("model")):
         page.locator("#model").evaluate(
             """(select) => {
               select.value = "openai:echo";

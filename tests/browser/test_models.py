@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.agents.base import RULES_ONLY
 from tests.browser.accessible import is_too_wide
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import keeps, sign_in
 from tests.browser.test_chat import answer_of, ask, wait_for_end
 from tests.servers import DaphneSite, Site
 from tests.upstream.modes import words_text
@@ -58,12 +58,12 @@ def test_a_choice_in_a_conversation_is_kept_with_it(page: Page, live_site: Site)
     ask(page, "Plain")
     wait_for_end(page)
     expect(page).to_have_url(re.compile("/c/"))
-    with page.expect_response(lambda each: each.request.method == "PATCH") as kept:
+    with page.expect_response(keeps("agent")) as kept:
         choose(page, "router")
     assert kept.value.json()["agent"] == "router"
     page.reload()
     expect(picker(page)).to_contain_text("router")
-    with page.expect_response(lambda each: each.request.method == "PATCH") as kept:
+    with page.expect_response(keeps("agent")) as kept:
         choose(page, "default")
     assert kept.value.json()["agent"] == ""
 

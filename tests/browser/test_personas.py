@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.accessible import is_too_wide
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import keeps, sign_in
 from tests.browser.test_chat import answer_of, ask, wait_for_end
 from tests.browser.test_models import SEARCH, choose, picker
 from tests.servers import DaphneSite, Site
@@ -98,7 +98,7 @@ def test_it_is_left_and_another_is_taken_in_a_conversation(page: Page, live_site
     wait_for_end(page)
     expect(page).to_have_url(re.compile("/c/"))
     for name, prompt in (("Byron", "Ride."), ("No persona", None)):
-        with page.expect_response(lambda each: each.request.method == "PATCH") as kept:
+        with page.expect_response(keeps("persona")) as kept:
             choose(page, name)
         assert kept.value.ok
         ask(page, "Next")
