@@ -51,6 +51,15 @@ def account(live_site: Site) -> None:
     live_site.create_user()
 
 
+@pytest.fixture(autouse=True)
+def no_answer_is_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
+    """It would take the answers that the next test has scripted, or the place of its own."""
+    site = request.getfixturevalue("live_site") if "live_site" in request.fixturenames else None
+    yield
+    if site:
+        stop_answers(site)
+
+
 @pytest.fixture
 def context(chromium: Browser, live_site: Site, account: None) -> Iterator[BrowserContext]:
     """A signed-in browser profile; what its pages report as wrong fails the test."""
@@ -62,12 +71,10 @@ def context(chromium: Browser, live_site: Site, account: None) -> Iterator[Brows
     context.on("console", lambda message: is_refusal(message) and wrong.append(message.text))
     yield context
     context.close()
-    stop_answers(live_site)
     assert wrong == []
 
 
 def stop_answers(site: Site) -> None:
-    """Stop what a test has left: it would take the answers that the next one has scripted."""
     with closing(sqlite3.connect(site.data_dir / "db.sqlite3")) as database:
         left = database.execute(UNENDED).fetchall()
     if not left:
