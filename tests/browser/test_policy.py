@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -48,6 +48,13 @@ class OtherSite:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+def wait_until(page: Page, condition: Callable[[], bool], *, seconds: float = 10) -> None:
+    """As `wait_for_function`, which the policy would refuse: it evaluates."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture
@@ -130,9 +137,7 @@ def test_x04_what_a_node_in_the_page_tries_is_refused(signed_in, other, live_sit
         f"(other) => {{ {ELEMENT} try {{ Promise.resolve({code}).catch(() => 0) }} catch {{}} }}",
         other.url,
     )
-    deadline = time.monotonic() + 5
-    while not signed_in.evaluate("refused.length") and time.monotonic() < deadline:
-        signed_in.wait_for_timeout(20)  # wait_for_function() would be refused, it evaluates.
+    wait_until(signed_in, lambda: signed_in.evaluate("refused.length") > 0)
     assert set(signed_in.evaluate("refused")) == {directive}
     signed_in.wait_for_timeout(100)
     assert signed_in.evaluate("typeof pwned") == "undefined"
@@ -147,7 +152,8 @@ def test_x04_a_frame_of_written_text_runs_nothing(signed_in):
     signed_in.on("console", lambda message: refusals.append(message.text))
     srcdoc = "<script>parent.pwned = 1</script>"
     signed_in.evaluate(f"() => {{ {ELEMENT} add('iframe', {{srcdoc: `{srcdoc}`}}) }}")
-    signed_in.wait_for_timeout(300)
+    wait_until(signed_in, lambda: bool(refusals))
+    signed_in.wait_for_timeout(100)
     assert signed_in.evaluate("typeof pwned") == "undefined"
     assert [text for text in refusals if "script-src 'self'" in text]
 
@@ -164,7 +170,7 @@ def test_x04_the_same_attempts_succeed_where_no_policy_stops_them(chromium, othe
     for name in ("fetch", "image", "frame", "form"):
         other.hits.clear()
         page.evaluate(f"(other) => {{ {ELEMENT} {ATTEMPTS[name][0]} }}", other.url)
-        page.wait_for_timeout(200)
+        wait_until(page, lambda: bool(other.hits))
         assert other.hits, name
     page.context.close()
 
@@ -198,7 +204,7 @@ def test_x05_a_page_of_another_origin_frames_nothing(signed_in, other, live_site
     page.goto(other.url)
     shown = page.frame_locator("iframe[srcdoc]").locator("p")
     expect(shown).to_have_text("shown")  # Frames as such work.
-    page.wait_for_timeout(300)
+    wait_until(page, lambda: len(refusals) >= len(paths))
     framed = [frame for frame in page.frames[1:] if frame.url.startswith(live_site.url)]
     for frame in framed:
         assert frame.evaluate("document.documentElement.innerText").strip() == ""

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Response, Route, expect
 
 from tests.browser.accessible import faults_of, is_too_wide
 from tests.browser.axe import violations
@@ -87,10 +87,31 @@ def test_the_other_thumb_takes_its_place_and_asks_what_was_wrong(
     expect(page.get_by_role("group", name="What was wrong?")).to_be_visible()
     expect(page.get_by_role("group", name="What was good?")).to_be_hidden()
     expect(page.get_by_label("Comment")).to_have_value("On second thought")
-    page.get_by_role("button", name="Remove the rating").click()
+    with page.expect_response(lambda each: each.request.method == "DELETE"):
+        page.get_by_role("button", name="Remove the rating").click()
     expect(thumb(page, "Bad answer")).to_have_attribute("aria-pressed", "false")
     expect(thumb(page, "Bad answer")).to_be_focused()
     assert told(page) is None
+
+
+def test_what_is_saved_does_not_take_the_place_of_what_was_pressed_since(
+    page: Page, live_site: Site
+) -> None:
+    answered(page, live_site)
+    with page.expect_response(lambda each: each.request.method == "PUT"):
+        thumb(page).click()
+    held: list[Route] = []
+    page.route("**/rating/", lambda route: held.append(route))
+    with page.expect_request("**/rating/"):
+        page.get_by_role("button", name="Save").click()
+    thumb(page, "Bad answer").click()
+    with page.expect_request("**/rating/"):
+        held[0].continue_()
+    expect(panel_of(page)).to_be_visible()
+    assert thumb(page, "Bad answer").get_attribute("aria-pressed") == "true"
+    with page.expect_response("**/rating/"):
+        held[1].continue_()
+    assert told(page)["value"] == -1
 
 
 def test_by_keys_alone(page: Page, live_site: Site) -> None:
@@ -139,10 +160,13 @@ def test_what_the_server_did_not_take_is_told_and_taken_back(page: Page, live_si
 
 def test_quick_presses_end_with_the_last_one(page: Page, live_site: Site) -> None:
     answered(page, live_site)
+    saved: list[Response] = []
+    page.on("response", lambda each: "/rating/" in each.url and saved.append(each))
     for name in ("Good answer", "Bad answer", "Good answer", "Bad answer", "Bad answer"):
         thumb(page, name).click()
     thumb(page, "Good answer").click()
-    page.wait_for_timeout(1000)
+    while len(saved) < 6:
+        page.wait_for_timeout(50)
     expect(thumb(page)).to_have_attribute("aria-pressed", "true")
     expect(thumb(page, "Bad answer")).to_have_attribute("aria-pressed", "false")
     assert told(page)["value"] == 1

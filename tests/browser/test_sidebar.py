@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from tests.browser.conftest import keeps
 from tests.browser.test_chat import CONTRAST, ask, choose, text_of, wait_for_end, wait_until_writing
 from tests.servers import Site
 from tests.upstream.modes import words_text
@@ -126,9 +127,9 @@ def test_the_list_is_used_by_the_keyboard(page: Page, shelf: Shelf) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("F2")
     field.fill("Second")
-    page.keyboard.press("Enter")
+    with page.expect_response(keeps("title")):
+        page.keyboard.press("Enter")
     expect(row(page, "Second").locator("a").first).to_be_focused()
-    page.wait_for_timeout(200)
     assert shelf.get(ids[1])["title"] == "Second"
     page.keyboard.press("Delete")
     expect(row(page, "Second")).to_have_count(0)
@@ -375,10 +376,9 @@ def test_a_long_list_is_read_on_as_it_is_scrolled(page: Page, shelf: Shelf) -> N
     open_home(page)
     listed = page.locator("#listed .conversation")
     expect(listed).to_have_count(60)
-    for _ in range(3):
+    for count in (110, 130):
         page.locator("#conversations").evaluate("(box) => box.scrollTo(0, box.scrollHeight)")
-        page.wait_for_timeout(300)
-    expect(listed).to_have_count(130)
+        expect(listed).to_have_count(count)
     assert titles(page) == sorted(titles(page))
     groups = page.locator("#listed .group").all_inner_texts()
     assert groups[:4] == ["Today", "Yesterday", "Previous 7 days", "Previous 30 days"]

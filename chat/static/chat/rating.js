@@ -115,8 +115,10 @@ function close(article) {
 async function keep(article, panel, value) {
   const data = new FormData(panel);
   const after = { value, reasons: data.getAll("reasons").join(" "), comment: data.get("comment").trim() };
-  if (!(await save(article, after))) return;
-  show(article, after);
+  const saving = save(article, after);
+  const { count } = stateOf(article);
+  if (!(await saving)) return;
+  if (stateOf(article).count === count) show(article, after); // Not over what was pressed since.
   if (panel.isConnected) close(article);
   announce(gettext("Saved"));
 }
