@@ -30,6 +30,11 @@ def send_at_once(socket, prompts, *, conversation):
     return [socket.wait("accepted", id=each) for each in ids]
 
 
+def wait_for_words(socket, generation):
+    """Only then has the model been asked, and what it is scripted to say next is for another."""
+    assert any(text_of(batch) for batch in socket.batches(generation))
+
+
 def generations(accepted):
     return [frame["generation"] for frame in accepted]
 
@@ -103,7 +108,7 @@ def test_3_4_one_that_waits_is_removed_while_another_is_written(site, ada):
     with ada.socket() as socket:
         accepted = send_at_once(socket, PROMPTS, conversation=ada.conversation())
         first, second, third = generations(accepted)
-        assert next(socket.batches(first))
+        wait_for_words(socket, first)
         socket.send("stop", generation=second)
         (end,) = socket.events(second)
         assert (end.kind, end.fields["length"]) == ("stopped", 0)
@@ -122,7 +127,7 @@ def test_3_4_one_that_is_written_is_stopped_and_the_next_begins(site, ada):
     with ada.socket() as socket:
         accepted = send_at_once(socket, PROMPTS[:2], conversation=ada.conversation())
         first, second = generations(accepted)
-        assert next(socket.batches(first))
+        wait_for_words(socket, first)
         socket.send("stop", generation=first)
         assert socket.events(first)[-1].kind == "stopped"
         assert text_of(socket.events(second)) == PROMPTS[1]
@@ -155,8 +160,7 @@ def test_3_4_another_conversation_does_not_wait(site, ada):
     site.upstream.script(ENDLESS)
     with ada.socket() as socket:
         busy = socket.ask("Go on", conversation=ada.conversation())
-        # Only then has the model been asked for it, and the next answer is another.
-        assert any(text_of(batch) for batch in socket.batches(busy["generation"]))
+        wait_for_words(socket, busy["generation"])
         began = time.monotonic()
         other = socket.ask("A word", conversation=ada.conversation())
         assert other["position"] == 0
