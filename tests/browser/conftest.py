@@ -28,7 +28,9 @@ FLAGS = [
 
 # Those that wait before those that run.
 UNENDED = """
-    SELECT id FROM chat_generation WHERE status IN ('queued', 'running') ORDER BY status, id DESC
+    SELECT chat_generation.id, username FROM chat_generation
+    JOIN auth_user ON auth_user.id = owner_id
+    WHERE status IN ('queued', 'running') ORDER BY status, chat_generation.id DESC
 """
 
 expect.set_options(timeout=10_000)
@@ -77,12 +79,10 @@ def context(chromium: Browser, live_site: Site, account: None) -> Iterator[Brows
 def stop_answers(site: Site) -> None:
     with closing(sqlite3.connect(site.data_dir / "db.sqlite3")) as database:
         left = database.execute(UNENDED).fetchall()
-    if not left:
-        return
-    key = site.create_api_key()
-    for (generation,) in left:  # Those of others are refused, and go on.
+    keys = {username: site.create_api_key(username) for username in {owner for _, owner in left}}
+    for generation, owner in left:
         address = f"{site.url}/api/v1/generations/{UUID(generation)}/stop/"
-        httpx.post(address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        httpx.post(address, headers={"Authorization": f"Bearer {keys[owner]}"}, timeout=30)
 
 
 def is_refusal(message: Any) -> bool:

@@ -2,9 +2,10 @@
 
 import json
 import re
+from itertools import count
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser.accessible import faults_of, is_too_wide
 from tests.browser.axe import violations
@@ -102,6 +103,7 @@ def test_what_is_saved_does_not_take_the_place_of_what_was_pressed_since(
         thumb(page).click()
     held: list[Route] = []
     page.route("**/rating/", lambda route: held.append(route))
+    page.get_by_label("Comment").fill("Hm")
     with page.expect_request("**/rating/"):
         page.get_by_role("button", name="Save").click()
     thumb(page, "Bad answer").click()
@@ -111,7 +113,34 @@ def test_what_is_saved_does_not_take_the_place_of_what_was_pressed_since(
     assert thumb(page, "Bad answer").get_attribute("aria-pressed") == "true"
     with page.expect_response("**/rating/"):
         held[1].continue_()
-    assert told(page)["value"] == -1
+    assert (told(page)["value"], told(page)["comment"]) == (-1, "Hm")
+
+
+@pytest.mark.parametrize("is_second_taken", [True, False])
+def test_what_was_not_taken_is_taken_back_only_from_where_it_was_shown(
+    page: Page, live_site: Site, is_second_taken: bool
+) -> None:
+    answered(page, live_site)
+    held: list[Route] = []
+    page.route("**/rating/", lambda route: held.append(route))
+    with page.expect_request("**/rating/"):
+        thumb(page).click()
+    thumb(page, "Bad answer").click()
+    with page.expect_request("**/rating/"):
+        held[0].abort()
+    expect(page.locator(".toast")).to_have_count(1)
+    assert thumb(page, "Bad answer").get_attribute("aria-pressed") == "true"
+    assert panel_of(page).is_visible()
+    if is_second_taken:
+        with page.expect_response("**/rating/"):
+            held[1].continue_()
+        assert told(page)["value"] == -1
+    else:
+        held[1].abort()
+        expect(panel_of(page)).to_have_count(0)
+    expected = str(is_second_taken).lower()
+    expect(thumb(page, "Bad answer")).to_have_attribute("aria-pressed", expected)
+    expect(thumb(page)).to_have_attribute("aria-pressed", "false")
 
 
 def test_by_keys_alone(page: Page, live_site: Site) -> None:
@@ -160,13 +189,12 @@ def test_what_the_server_did_not_take_is_told_and_taken_back(page: Page, live_si
 
 def test_quick_presses_end_with_the_last_one(page: Page, live_site: Site) -> None:
     answered(page, live_site)
-    saved: list[Response] = []
-    page.on("response", lambda each: "/rating/" in each.url and saved.append(each))
-    for name in ("Good answer", "Bad answer", "Good answer", "Bad answer", "Bad answer"):
-        thumb(page, name).click()
-    thumb(page, "Good answer").click()
-    while len(saved) < 6:
-        page.wait_for_timeout(50)
+    saved = count(1)
+    with page.expect_response(lambda each: "/rating/" in each.url and next(saved) == 6):
+        for name in ("Good answer", "Bad answer", "Good answer", "Bad answer", "Bad answer"):
+            thumb(page, name).click()
+        thumb(page, "Good answer").click()
+    page.wait_for_timeout(1000)
     expect(thumb(page)).to_have_attribute("aria-pressed", "true")
     expect(thumb(page, "Bad answer")).to_have_attribute("aria-pressed", "false")
     assert told(page)["value"] == 1

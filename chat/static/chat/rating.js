@@ -50,22 +50,19 @@ function panelOf(article) {
 
 function stateOf(article) {
   const id = article.dataset.message;
-  if (!states.has(id)) states.set(id, { sending: 0, count: 0, isStale: false, last: Promise.resolve() });
+  if (!states.has(id)) states.set(id, { sending: 0, count: 0, isStale: false, kept: null, last: Promise.resolve() });
   return states.get(id);
 }
 
 async function press(article, value) {
-  const before = { ...groupOf(article).dataset };
+  const before = groupOf(article).dataset;
   // What was written stays; reasons for the other value would be wrong.
   const after = before.value === value ? NONE : { ...NONE, value, comment: before.comment };
-  show(article, after);
-  if (after.value) open(article);
-  else panelOf(article)?.remove();
+  const saving = save(article, after);
+  panelOf(article)?.remove();
+  const panel = after.value ? open(article) : null;
   announce(after.value ? gettext("Rated. Below the answer you can say why.") : gettext("The rating is removed."));
-  if (!(await save(article, after))) {
-    panelOf(article)?.remove();
-    show(article, before);
-  }
+  if (!(await saving)) panel?.remove();
 }
 
 function show(article, { value, reasons, comment }) {
@@ -115,29 +112,33 @@ function close(article) {
 async function keep(article, panel, value) {
   const data = new FormData(panel);
   const after = { value, reasons: data.getAll("reasons").join(" "), comment: data.get("comment").trim() };
-  const saving = save(article, after);
-  const { count } = stateOf(article);
-  if (!(await saving)) return;
-  if (stateOf(article).count === count) show(article, after); // Not over what was pressed since.
+  if (!(await save(article, after))) return;
   if (panel.isConnected) close(article);
   announce(gettext("Saved"));
 }
 
-/** Send a rating, one after another of the same answer. Return whether the server has it. */
+/**
+ * Show a rating and send it, one after another of the same answer. Return whether the server has it.
+ * What the server has is shown once the last is through, so that none is shown over a later one.
+ */
 async function save(article, rating) {
   const state = stateOf(article);
+  if (!state.sending) state.kept = { ...groupOf(article).dataset };
+  show(article, rating);
   state.count += 1;
   state.sending += 1;
   const sent = state.last.then(() => send(article.dataset.message, rating));
   state.last = sent.catch(() => {});
   try {
     await sent;
+    state.kept = rating;
     return true;
   } catch (error) {
     toast(error.message, { kind: "failed" });
     return false;
   } finally {
     state.sending -= 1;
+    if (!state.sending) show(article, state.kept);
     if (!state.sending && state.isStale) {
       state.isStale = false;
       readRating(article.dataset.message);
