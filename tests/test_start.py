@@ -98,6 +98,7 @@ class TestFirstAccount:
             page = client.get(link_of(site))
             assert "no-store" in page.headers["cache-control"]
             assert 'name="password2"' in page.text
+            assert 'autocapitalize="none" autocomplete="username"' in page.text
             form = {
                 "csrfmiddlewaretoken": client.cookies["csrftoken"],
                 "username": "ada",

@@ -19,16 +19,16 @@ from chat.guests import people
 User = get_user_model()
 
 
-def _required_fields() -> list[str]:
+def _required_fields() -> tuple[str, ...]:
     """Return what the site's user model insists on, besides the password."""
     optional = {field.name for field in User._meta.get_fields() if getattr(field, "blank", False)}
-    return [User.USERNAME_FIELD, *(name for name in User.REQUIRED_FIELDS if name not in optional)]
+    return User.USERNAME_FIELD, *(name for name in User.REQUIRED_FIELDS if name not in optional)
 
 
 class FirstAccountForm(BaseUserCreationForm):  # type: ignore[type-arg]
     """The name and password of the person who looks after the site."""
 
-    class Meta:
+    class Meta(BaseUserCreationForm.Meta):  # Its name field suits phones, too.
         model = User
         fields = _required_fields()
 

@@ -88,6 +88,10 @@ def test_the_other_thumb_takes_its_place_and_asks_what_was_wrong(
     expect(page.get_by_role("group", name="What was wrong?")).to_be_visible()
     expect(page.get_by_role("group", name="What was good?")).to_be_hidden()
     expect(page.get_by_label("Comment")).to_have_value("On second thought")
+    page.get_by_label("Comment").fill("Not saved yet")
+    thumb(page).click()
+    expect(page.get_by_label("Comment")).to_have_value("Not saved yet")
+    thumb(page, "Bad answer").click()
     with page.expect_response(lambda each: each.request.method == "DELETE"):
         page.get_by_role("button", name="Remove the rating").click()
     expect(thumb(page, "Bad answer")).to_have_attribute("aria-pressed", "false")

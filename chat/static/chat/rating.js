@@ -58,9 +58,11 @@ async function press(article, value) {
   const before = groupOf(article).dataset;
   // What was written stays; reasons for the other value would be wrong.
   const after = before.value === value ? NONE : { ...NONE, value, comment: before.comment };
+  const written = panelOf(article)?.elements.comment.value ?? after.comment;
   const saving = save(article, after);
   panelOf(article)?.remove();
   const panel = after.value ? open(article) : null;
+  if (panel) panel.elements.comment.value = written; // Perhaps not saved yet.
   announce(after.value ? gettext("Rated. Below the answer you can say why.") : gettext("The rating is removed."));
   if (!(await saving)) panel?.remove();
 }
